@@ -1,0 +1,31 @@
+"""What a job asks of a worker, without what it does there.
+
+The queue is kept by demand: thousands of jobs share a handful of demands, so that a worker's
+fitness is decided once for each demand and not once for each job.
+"""
+
+from dataclasses import dataclass
+
+from hodei.domain.jobs.spec import JobSpec, Resources, Selector, Toleration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """All that placement looks at. Equal demands fit the same workers."""
+
+    resources: Resources = Resources()
+    selector: Selector = Selector()
+    tolerations: tuple[Toleration, ...] = ()
+    preferred_provider: str = ""
+    preferred_region: str = ""
+
+
+def demand_of(spec: JobSpec) -> Demand:
+    """The demand of a job."""
+    return Demand(
+        resources=spec.resources,
+        selector=spec.selector,
+        tolerations=spec.tolerations,
+        preferred_provider=spec.preferred_provider,
+        preferred_region=spec.preferred_region,
+    )

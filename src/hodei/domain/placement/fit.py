@@ -1,0 +1,128 @@
+"""Whether a demand fits an offer, and if not, why not in words for people."""
+
+from dataclasses import dataclass, field
+
+from hodei.domain.jobs.spec import Resources, SelectorOperator, SelectorRequirement
+from hodei.domain.placement.demand import Demand
+from hodei.domain.placement.taints import Taint, tolerates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a worker has, or a provider's next worker would have."""
+
+    provider: str
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    resources: Resources = Resources()
+    """In all. A size of 0 CPU, memory or disk means that it is not known and not counted."""
+    taints: tuple[Taint, ...] = ()
+
+
+def misfits(demand: Demand, offer: Offer) -> list[str]:
+    """Every reason why the demand can never be met by the offer, also when it is idle."""
+    reasons = [*_resource_misfits(demand.resources, offer.resources)]
+    if demand.preferred_provider and demand.preferred_provider != offer.provider:
+        reasons.append(f"it belongs to provider {offer.provider}, not {demand.preferred_provider}")
+    reasons += [
+        f"its label {key} is {offer.labels.get(key, 'not set')!r}, not {value!r}"
+        for key, value in demand.selector.match_labels.items()
+        if offer.labels.get(key) != value
+    ]
+    reasons += [
+        f"its labels do not satisfy {each.key} {each.operator} {list(each.values)}"
+        for each in demand.selector.match_expressions
+        if not _satisfies(each, offer.labels)
+    ]
+    reasons += [
+        f"it has the taint {taint.key}={taint.value}, which the job does not tolerate"
+        for taint in offer.taints
+        if taint.effect != "PreferNoSchedule"
+        and not any(tolerates(each, taint) for each in demand.tolerations)
+    ]
+    return reasons
+
+
+def fits_beside(demand: Resources, total: Resources, taken: list[Resources]) -> bool:
+    """Whether there is room for one more beside what is taken."""
+
+    def room(of: int, need: int, used: int, *, counted: bool) -> bool:
+        return need == 0 or not counted or used + need <= of
+
+    return (
+        room(
+            total.cpu_millicores,
+            demand.cpu_millicores,
+            sum(each.cpu_millicores for each in taken),
+            counted=total.cpu_millicores > 0,
+        )
+        and room(
+            total.memory_bytes,
+            demand.memory_bytes,
+            sum(each.memory_bytes for each in taken),
+            counted=total.memory_bytes > 0,
+        )
+        and room(
+            total.disk_bytes,
+            demand.disk_bytes,
+            sum(each.disk_bytes for each in taken),
+            counted=total.disk_bytes > 0,
+        )
+        and room(
+            total.gpu_count,
+            demand.gpu_count,
+            sum(each.gpu_count for each in taken),
+            counted=True,
+        )
+        and all(
+            room(
+                total.custom.get(name, 0),
+                need,
+                sum(each.custom.get(name, 0) for each in taken),
+                counted=True,
+            )
+            for name, need in demand.custom.items()
+        )
+    )
+
+
+def preference(demand: Demand, offer: Offer) -> int:
+    """How much the demand likes the offer, among those that fit; more is better."""
+    liked_region = offer.labels.get("hodei.region", "") == demand.preferred_region
+    disliked = sum(
+        taint.effect == "PreferNoSchedule"
+        and not any(tolerates(each, taint) for each in demand.tolerations)
+        for taint in offer.taints
+    )
+    return int(bool(demand.preferred_region) and liked_region) - disliked
+
+
+def _resource_misfits(need: Resources, have: Resources) -> list[str]:
+    sizes = (
+        ("CPU (millicores)", need.cpu_millicores, have.cpu_millicores),
+        ("memory (bytes)", need.memory_bytes, have.memory_bytes),
+        ("disk (bytes)", need.disk_bytes, have.disk_bytes),
+    )
+    reasons = [f"it has {of} {what}, not {n}" for what, n, of in sizes if of and n > of]
+    if need.gpu_count > have.gpu_count:
+        reasons.append(f"it has {have.gpu_count} GPUs, not {need.gpu_count}")
+    elif need.gpu_types and not set(need.gpu_types) & set(have.gpu_types):
+        reasons.append(f"its GPUs are {list(have.gpu_types)}, none of {list(need.gpu_types)}")
+    reasons += [
+        f"it has {have.custom.get(name, 0)} of {name}, not {count}"
+        for name, count in need.custom.items()
+        if count > have.custom.get(name, 0)
+    ]
+    return reasons
+
+
+def _satisfies(requirement: SelectorRequirement, labels: dict[str, str]) -> bool:
+    value = labels.get(requirement.key)
+    match requirement.operator:
+        case SelectorOperator.IN:
+            return value is not None and value in requirement.values
+        case SelectorOperator.NOT_IN:
+            return value is None or value not in requirement.values
+        case SelectorOperator.EXISTS:
+            return value is not None
+        case SelectorOperator.DOES_NOT_EXIST:
+            return value is None

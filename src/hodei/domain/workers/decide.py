@@ -1,0 +1,114 @@
+"""What may happen to a worker next. Like `jobs.decide`: state in, events out."""
+
+import hmac
+from datetime import datetime, timedelta
+from typing import Final
+
+from hodei.domain.jobs.reasons import Reason
+from hodei.domain.workers.events import (
+    WorkerDisconnected,
+    WorkerDrainRequested,
+    WorkerEvent,
+    WorkerLost,
+    WorkerProvisioned,
+    WorkerProvisioningError,
+    WorkerReady,
+    WorkerReconnected,
+    WorkerTerminated,
+)
+from hodei.domain.workers.states import WorkerState
+from hodei.domain.workers.worker import Registration, Worker
+from hodei.kernel.errors import (
+    PermissionDeniedError,
+    UnauthenticatedError,
+    WrongStateError,
+)
+
+LOST_REPLY_WINDOW: Final = timedelta(minutes=2)
+"""How long the same password with the same key gets the same certificate again."""
+
+
+def admit(
+    worker: Worker | None, *, otp_hmac: bytes, key_hash: bytes, now: datetime
+) -> Registration | None:
+    """Whether a one-time password opens the door.
+
+    Returns:
+        The registration of before when this is the repetition of a call whose reply was lost;
+        None when the password is fresh and a certificate is to be issued.
+
+    Raises:
+        UnauthenticatedError: Unknown worker, wrong password, expired, or the worker has ended.
+        PermissionDeniedError: It was used already with another key. Raise an alarm: somebody
+            else has, or had, the password.
+    """
+    if worker is None or not hmac.compare_digest(worker.offer.otp_hmac, otp_hmac):
+        raise UnauthenticatedError("the one-time password is not valid for this worker id")
+    if worker.has_ended:
+        raise UnauthenticatedError(f"worker {worker.id} has ended")
+    if worker.registration is not None:
+        if worker.registration.event.key_hash != key_hash:
+            raise PermissionDeniedError(
+                f"the one-time password of worker {worker.id} was used before with another key"
+            )
+        if now - worker.registration.at > LOST_REPLY_WINDOW:
+            raise UnauthenticatedError("the one-time password was used already")
+        return worker.registration
+    if now >= worker.offer.expires_at:
+        raise UnauthenticatedError("the one-time password has expired: ask for a new worker")
+    return None
+
+
+def provisioned(worker: Worker, handle: dict[str, str]) -> list[WorkerEvent]:
+    """The provider has made the instance."""
+    return [] if worker.has_ended or worker.handle == handle else [WorkerProvisioned(handle=handle)]
+
+
+def connect(worker: Worker, ready: WorkerReady) -> list[WorkerEvent]:
+    """A stream of the worker is up.
+
+    Raises:
+        WrongStateError: The worker has ended; its agent must end too.
+    """
+    if worker.has_ended:
+        raise WrongStateError(f"worker {worker.id} has ended as {worker.state}")
+    if worker.ready_at is None and worker.state is not WorkerState.DRAINING:
+        return [ready]
+    return [WorkerReconnected(session_epoch=ready.session_epoch)]
+
+
+def disconnect(worker: Worker, *, session_epoch: int, message: str) -> list[WorkerEvent]:
+    """A stream of the worker is down; one that a newer stream has replaced changes nothing."""
+    if worker.has_ended or not worker.connected or worker.session_epoch != session_epoch:
+        return []
+    return [WorkerDisconnected(message=message)]
+
+
+def drain(worker: Worker, *, by: str) -> list[WorkerEvent]:
+    """It is to take no more jobs and to end after the last.
+
+    Raises:
+        WrongStateError: It has ended.
+    """
+    if worker.has_ended:
+        raise WrongStateError(f"worker {worker.id} has ended as {worker.state}")
+    if worker.state in {WorkerState.DRAINING, WorkerState.REQUESTED}:
+        return []
+    return [WorkerDrainRequested(by=by)]
+
+
+def end(worker: Worker, *, why: Reason | None, message: str) -> list[WorkerEvent]:
+    """Its instance is confirmed gone.
+
+    Args:
+        worker: The worker.
+        why: Set when nobody asked for it.
+        message: What happened.
+    """
+    if worker.has_ended:
+        return []
+    if why is None:
+        return [WorkerTerminated(message=message)]
+    if worker.ready_at is None:
+        return [WorkerProvisioningError(reason=why)]
+    return [WorkerLost(reason=why)]

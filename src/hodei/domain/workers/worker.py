@@ -1,0 +1,59 @@
+"""A worker as it is now: the fold of its events."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hodei.domain.jobs.reasons import Reason
+from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.taints import Taint
+from hodei.domain.workers.events import EnrolmentOffer, WorkerRegistered
+from hodei.domain.workers.states import ENDED, WorkerState
+from hodei.kernel.ids import JobId, ProviderName, WorkerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """How the worker proved itself."""
+
+    at: datetime
+    event: WorkerRegistered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker as it is now."""
+
+    id: WorkerId
+    version: int
+    """The number of its events so far."""
+    provider: ProviderName
+    state: WorkerState
+    created_at: datetime
+    slots: int
+    """How many jobs it runs at once."""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    resources: Resources = Resources()
+    taints: tuple[Taint, ...] = ()
+    offer: EnrolmentOffer
+    for_job: JobId | None = None
+    handle: dict[str, str] | None = None
+    """None until the provider has made the instance, and for static workers."""
+    registration: Registration | None = None
+    serials: tuple[str, ...] = ()
+    """Of its newest certificates: the current one and the one before it."""
+    certificate_until: datetime | None = None
+    session_epoch: int = 0
+    """Of its newest stream; 0 before the first."""
+    connected: bool = False
+    """Whether a stream of it was up when the last event was written."""
+    ready_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: Reason | None = None
+    name: str = ""
+    hostname: str = ""
+    agent_version: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self.state in ENDED

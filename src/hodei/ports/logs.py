@@ -1,0 +1,82 @@
+"""Where the jobs' output is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from hodei.domain.logs import LogChunk, LogEntry, LogStream
+from hodei.kernel.errors import UnavailableError
+from hodei.kernel.ids import JobId
+
+
+class LogStoreUnavailableError(UnavailableError):
+    """Bytes could not be stored or read: disk full, I/O error. Nothing was acknowledged."""
+
+    code = "LOG_STORE_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnd:
+    """Up to where one stream of one attempt is stored."""
+
+    job_id: JobId
+    attempt: int
+    stream: LogStream
+    end: int
+
+
+class LogStore(Protocol):
+    """Append-only output, addressed by byte offsets."""
+
+    async def append(self, chunks: Sequence[LogChunk]) -> list[StreamEnd]:
+        """Stores the chunks in their order.
+
+        Returns, for each stream touched, its new end, once everything before it would survive a
+        crash of the machine (concurrent calls share one fdatasync). Idempotent by offset: bytes
+        that are stored already are left out, whatever their content.
+
+        Raises:
+            LogGapError: A chunk begins after the end of its stream. The chunks before it are
+                stored; it and those after it are not.
+            LogStoreUnavailableError: Nothing is acknowledged; the same call may be repeated.
+        """
+        ...
+
+    async def ends(self, job_id: JobId, attempt: int) -> dict[LogStream, int]:
+        """The durable end of each stream of the attempt; 0 for one without a byte."""
+        ...
+
+    async def read(
+        self, job_id: JobId, *, after_sequence: int, max_bytes: int, attempt: int = 0
+    ) -> list[LogEntry]:
+        """Durable entries that end after a sequence, in stored order, about `max_bytes` of them.
+
+        The first is cut so that it begins just after `after_sequence`. Empty when there is no
+        more for now. `attempt` 0 means all. A reader never holds up a writer.
+
+        Raises:
+            LogStoreUnavailableError: They could not be read.
+        """
+        ...
+
+    async def sequence_at_offsets(
+        self, job_id: JobId, attempt: int, offsets: dict[LogStream, int]
+    ) -> int:
+        """The largest sequence before which every stored byte lies before these offsets.
+
+        Reading on from it and dropping what lies before the offsets gives exactly the rest.
+        """
+        ...
+
+    async def last_sequence(self, job_id: JobId) -> int:
+        """The sequence of the newest entry; 0 when there is none."""
+        ...
+
+    async def delete_before(self, limit: datetime) -> int:
+        """Lets go of output stored before `limit`, whole segments at a time; returns how many."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what was handed over. Idempotent."""
+        ...

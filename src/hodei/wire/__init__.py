@@ -1,0 +1,3 @@
+"""Generated protobuf, and what turns it into domain values and back. `tools/generate_proto.py`
+makes the modules that end in `_pb2`; everything else here is written by hand.
+"""
