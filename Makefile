@@ -81,7 +81,7 @@ docs: $(DOCS) ## Build the site into docs/_build
 	@echo "docs/_build/index.html"
 
 .PHONY: lock
-lock: $(VENV)/.installed-lock ## Bring the locks in line with pyproject.toml; UPGRADE=1 takes the newest
+lock: $(DEV) $(VENV)/.installed-lock ## Bring the locks in line with pyproject.toml; UPGRADE=1 takes the newest
 	@$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean

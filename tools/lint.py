@@ -11,6 +11,7 @@ BIN = Path(sys.executable).parent
 CHECKS: dict[str, list[str]] = {
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
     "style": [str(BIN / "ruff"), "check", "--quiet", "."],
+    "locks fit pyproject.toml": [sys.executable, "tools/lock.py", "--check"],
     "what must not be in a file": [sys.executable, "tools/check_files.py"],
     "docs: links and commands": [sys.executable, "tools/check_docs.py"],
     "docs: rendered pages": [sys.executable, "tools/render_docs.py", "--check"],
