@@ -1,0 +1,10 @@
+"""The built-in certificate authority: root, intermediate, server and worker certificates.
+
+`authority` is the port's implementation over a directory, `certificates` what each kind of
+certificate contains, `keyfiles` how they lie on disk, `credentials` how gRPC is given them.
+"""
+
+from hodei.adapters.pki.authority import FileCertificateAuthority
+from hodei.adapters.pki.credentials import dynamic_server_credentials
+
+__all__ = ["FileCertificateAuthority", "dynamic_server_credentials"]
