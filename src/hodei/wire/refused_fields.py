@@ -1,0 +1,104 @@
+"""Fields of a definition that this server does not honour.
+
+Each is refused by name, with what to do instead: a field that is silently ignored is a promise
+broken later.
+"""
+
+from typing import Final
+
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from hodei.kernel.errors import FieldViolation
+from hodei.wire import hodei_all_in_one_pb2 as pb
+
+REFUSED_FIELDS: Final[dict[str, str]] = {
+    "image": ("no enabled provider runs images: leave it out; the job runs where its worker runs"),
+    "secrets": (
+        "this server keeps no secrets: leave it out, and pass by environment only what the "
+        "server's log and database may see"
+    ),
+    "array": "arrays are not supported: send one definition for each task with QueueJobs",
+    "concurrency_group": (
+        "is not supported: leave it out; to limit how many run at once, require a custom resource "
+        "(requirements.custom_required) that the workers have a number of"
+    ),
+    "namespace": "only `default` exists: leave it out, or say default",
+    "scheduling.scheduler_name": "only `default` exists: leave it out, or say default",
+    "scheduling.preemption_allowed": (
+        "running jobs are never preempted: leave it out, and use scheduling.priority for the order"
+    ),
+    "scheduling.required_annotations": (
+        "workers have labels only: use scheduling.required_labels or selector"
+    ),
+    "timeout.heartbeat_timeout": (
+        "the lease of workers is the server's setting: leave it out; disconnect_timeout says how "
+        "long this job runs on without a server"
+    ),
+    "tolerations.toleration_seconds": (
+        "taints turn jobs away before they start and never evict them: leave it out"
+    ),
+}
+"""By path; what to do instead. docs/reference/grpc.md lists them, and a test compares the two."""
+
+_DEFAULT_NAMES: Final = frozenset({"", "default"})
+
+
+class Refusals:
+    """Collects what is refused in one definition."""
+
+    def __init__(self, prefix: str) -> None:
+        self.found: list[FieldViolation] = []
+        self._prefix = f"{prefix}." if prefix else ""
+
+    def add(self, field: str, description: str) -> None:
+        """Refuses a field for its value."""
+        self.found.append(FieldViolation(field=self._prefix + field, description=description))
+
+    def refuse(self, field: str) -> None:
+        """Refuses a field of `REFUSED_FIELDS`."""
+        self.add(field, REFUSED_FIELDS[field])
+
+    def refuse_unknown(self, message: Message, within: str = "") -> None:
+        """Refuses the fields of the message that this server's contract does not have."""
+        for unknown in UnknownFieldSet(message):
+            self.add(
+                f"{within}{unknown.field_number}",
+                f"field number {unknown.field_number} is not known to this server: the client is "
+                "newer; upgrade the server, or leave the field out",
+            )
+
+
+def refuse_unsupported(definition: pb.JobDefinition, refusals: Refusals) -> None:
+    """Refuses every field of `REFUSED_FIELDS` that the definition uses."""
+    refusals.refuse_unknown(definition)
+    if definition.image:
+        refusals.refuse("image")
+    if definition.concurrency_group:
+        refusals.refuse("concurrency_group")
+    if definition.namespace not in _DEFAULT_NAMES:
+        refusals.refuse("namespace")
+    if definition.HasField("secrets"):
+        refusals.refuse("secrets")
+    if definition.HasField("array") and definition.array.size:
+        refusals.refuse("array")
+    if definition.HasField("timeout") and definition.timeout.HasField("heartbeat_timeout"):
+        refusals.refuse("timeout.heartbeat_timeout")
+    if definition.HasField("scheduling"):
+        _refuse_scheduling(definition.scheduling, refusals)
+    for index, toleration in enumerate(definition.tolerations):
+        if toleration.HasField("toleration_seconds"):
+            refusals.add(
+                f"tolerations[{index}].toleration_seconds",
+                REFUSED_FIELDS["tolerations.toleration_seconds"],
+            )
+
+
+def _refuse_scheduling(scheduling: pb.SchedulingInfo, refusals: Refusals) -> None:
+    refusals.refuse_unknown(scheduling, "scheduling.")
+    if scheduling.scheduler_name not in _DEFAULT_NAMES:
+        refusals.refuse("scheduling.scheduler_name")
+    if scheduling.preemption_allowed:
+        refusals.refuse("scheduling.preemption_allowed")
+    if scheduling.required_annotations:
+        refusals.refuse("scheduling.required_annotations")
