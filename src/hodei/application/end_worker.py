@@ -1,0 +1,136 @@
+"""Takes a worker down for good, and gives its jobs back once nothing of it can run any more."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+import structlog
+
+from hodei.application.fleet import Fleet, Member
+from hodei.application.journal import ConflictError, Journal, job_write, worker_write
+from hodei.domain.jobs import decide as job_decisions
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.reasons import Reason
+from hodei.domain.workers import decide
+from hodei.domain.workers.events import WorkerEvent, WorkerStopped
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.clock import IdSource
+from hodei.kernel.errors import UnavailableError
+from hodei.kernel.ids import ProviderName, WorkerId
+from hodei.ports.providers import Handle, InstanceStopped, Provider
+from hodei.ports.stores import JobWrite, WorkerStore
+
+log = structlog.get_logger()
+
+_RETRY_AFTER_S = 1.0
+"""Wait before a provider that could not confirm is asked again."""
+
+
+class EndWorker:
+    """The use case of every end of a worker: idle, drained, lost, never come."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        workers: WorkerStore,
+        fleet: Fleet,
+        providers: Mapping[ProviderName, Provider],
+        ids: IdSource,
+    ) -> None:
+        self._journal = journal
+        self._workers = workers
+        self._fleet = fleet
+        self._providers = providers
+        self._ids = ids
+
+    async def end(
+        self,
+        worker_id: WorkerId,
+        *,
+        why: Reason | None,
+        message: str,
+        stopped: InstanceStopped | None = None,
+    ) -> None:
+        """Ends the worker: closes its stream, has its instance destroyed, then records it.
+
+        Its jobs are queued again, or end, in the same commit as the worker's end; not before the
+        provider has confirmed that the whole tree of processes is gone. Idempotent.
+
+        Args:
+            worker_id: The worker.
+            why: Set when nobody asked for it.
+            message: What happened, for the histories of worker and jobs.
+            stopped: What the provider saw, where it did.
+        """
+        member = self._fleet.get(worker_id)
+        if member is None or member.is_ending:
+            return
+        member.is_ending = True
+        self._fleet.changed()
+        if member.link is not None:
+            member.link.close(f"the worker is being taken down: {message}")
+        await self._destroy(member)
+        await self._record(worker_id, why, message, stopped)
+        note = log.info if why is None else log.warning
+        note("worker_ended", worker_id=worker_id, message=message)
+
+    async def _destroy(self, member: Member) -> None:
+        worker = member.worker
+        provider = self._providers.get(worker.provider)
+        if provider is None:
+            return
+        # Without a row that tells of an instance there may be one all the same: the provider
+        # made it and the server died before it could write that down.
+        handle = Handle(provider=worker.provider, worker_id=worker.id, data=worker.handle or {})
+        while True:
+            try:
+                await provider.destroy(handle)
+            except UnavailableError as error:
+                log.warning("destroy_delayed", worker_id=worker.id, message=str(error))
+                await asyncio.sleep(_RETRY_AFTER_S)
+            else:
+                return
+
+    async def _record(
+        self,
+        worker_id: WorkerId,
+        why: Reason | None,
+        message: str,
+        stopped: InstanceStopped | None,
+    ) -> None:
+        while True:
+            worker = await self._workers.load_worker(worker_id)
+            if worker is None or worker.has_ended:
+                return
+            held = await self._journal.held_by(worker_id)
+            at = self._journal.now()
+            events: list[WorkerEvent] = []
+            if stopped is not None:
+                events.append(WorkerStopped(reason=stopped.reason, exit_code=stopped.exit_code))
+            events += decide.end(worker, why=why, message=message)
+            try:
+                await self._journal.commit(
+                    at=at,
+                    workers=[worker_write(worker, events, at)],
+                    jobs=[self._lost(job, worker, message, at) for job in held.values()],
+                    correlation_id=worker.for_job or worker_id,
+                )
+            except ConflictError:
+                # A result that was on its way, or a cancellation, came first.
+                continue
+            except UnavailableError as error:
+                log.warning("end_of_worker_delayed", worker_id=worker_id, message=str(error))
+                await asyncio.sleep(_RETRY_AFTER_S)
+            else:
+                return
+
+    def _lost(self, job: Job, worker: Worker, message: str, at: datetime) -> JobWrite:
+        events = job_decisions.lose(
+            job,
+            attempt=job.attempts[-1].number,
+            message=f"worker {worker.id} was lost: {message}",
+            now=at,
+            draw=self._ids.fraction(),
+        )
+        return job_write(job, events, at)

@@ -1,0 +1,158 @@
+"""What this server knows of the living workers: the stored state, and what is not worth storing.
+
+A projection of the bus: `apply` is called with every committed event. Streams, heartbeats and
+idle times are added by the parts that see them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hodei.application.links import Link, Usage
+from hodei.domain.jobs.events import JobAssigned
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.fit import Offer
+from hodei.domain.workers.events import WorkerProvisioningRequested
+from hodei.domain.workers.evolve import evolve
+from hodei.domain.workers.states import WorkerState
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.clock import Clock
+from hodei.kernel.ids import JobId, WorkerId
+from hodei.ports.stores import StoredEvent
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """A living worker."""
+
+    worker: Worker
+    """As it is stored."""
+    last_seen: float
+    """By the monotonic clock: when it last said something, or when this server began to look."""
+    idle_since: float
+    """By the monotonic clock: since when it has no job."""
+    link: Link | None = None
+    """Its open stream, where this server has it."""
+    jobs: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])
+    """What it holds."""
+    usage: Usage = Usage()
+    is_ending: bool = False
+    """Whether this server is taking it down; it gets no job and no stream any more."""
+
+    @property
+    def offer(self) -> Offer:
+        """What it has, for placement."""
+        return offer_of(self.worker)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more jobs it takes now."""
+        is_ready = self.worker.state is WorkerState.READY and not self.is_ending
+        return max(0, self.worker.slots - len(self.jobs)) if is_ready and self.link else 0
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it will take jobs soon: it is on its way, or its stream is down for now."""
+        if self.is_ending:
+            return False
+        starting = {WorkerState.REQUESTED, WorkerState.STARTING}
+        return self.worker.state in starting or (
+            self.worker.state is WorkerState.READY and self.link is None
+        )
+
+
+def offer_of(worker: Worker) -> Offer:
+    """What a worker has, for placement."""
+    return Offer(
+        provider=worker.provider,
+        labels=worker.labels,
+        resources=worker.resources,
+        taints=worker.taints,
+    )
+
+
+class Fleet:
+    """The living workers by id."""
+
+    def __init__(self, clock: Clock, held: Mapping[JobId, Job]) -> None:
+        self._clock = clock
+        self._held = held
+        self._members: dict[WorkerId, Member] = {}
+        self._on_change: list[Callable[[], None]] = []
+
+    def load(self, workers: Sequence[Worker], held: Sequence[Job]) -> None:
+        """Takes over what is stored.
+
+        Every lease begins now: a server that starts renews each once before it judges any.
+        """
+        now = self._clock.monotonic()
+        for worker in workers:
+            self._members[worker.id] = Member(worker=worker, last_seen=now, idle_since=now)
+        for job in held:
+            self._hold(job.id)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` whenever slots or workers may have come or gone."""
+        self._on_change.append(listener)
+
+    def get(self, worker_id: WorkerId) -> Member | None:
+        """The worker, if it lives."""
+        return self._members.get(worker_id)
+
+    def members(self) -> list[Member]:
+        """All living workers, in the order of their ids."""
+        return [self._members[worker_id] for worker_id in sorted(self._members)]
+
+    def changed(self) -> None:
+        """Says that slots or workers may have come or gone."""
+        for listener in self._on_change:
+            listener()
+
+    def apply(self, events: Sequence[StoredEvent]) -> None:
+        """Follows what was committed."""
+        touched = False
+        for stored in events:
+            kind, _, name = stored.stream.partition(":")
+            if kind == "worker":
+                touched |= self._apply_to_worker(WorkerId(name), stored)
+            elif isinstance(stored.event, JobAssigned):
+                self._hold(JobId(name))
+            else:
+                touched |= self._release(JobId(name))
+        if touched:
+            self.changed()
+
+    def _apply_to_worker(self, worker_id: WorkerId, stored: StoredEvent) -> bool:
+        member = self._members.get(worker_id)
+        now = self._clock.monotonic()
+        if member is None:
+            if not isinstance(stored.event, WorkerProvisioningRequested):
+                return False
+            worker = evolve(None, stored.event, stored.at)
+            self._members[worker_id] = Member(worker=worker, last_seen=now, idle_since=now)
+            return True
+        if stored.version <= member.worker.version:
+            return False
+        # Only events of workers come on streams of workers; the union is wider.
+        member.worker = evolve(member.worker, stored.event, stored.at)  # pyright: ignore[reportArgumentType]
+        if member.worker.has_ended:
+            del self._members[worker_id]
+        return True
+
+    def _hold(self, job_id: JobId) -> None:
+        job = self._held.get(job_id)
+        if job is None or job.current is None:
+            return
+        member = self._members.get(job.current.worker_id)
+        if member is not None:
+            member.jobs[job_id] = job.spec.resources
+
+    def _release(self, job_id: JobId) -> bool:
+        if job_id in self._held:
+            return False
+        for member in self._members.values():
+            if member.jobs.pop(job_id, None) is not None:
+                if not member.jobs:
+                    member.idle_since = self._clock.monotonic()
+                return True
+        return False

@@ -1,0 +1,116 @@
+"""Tells what happened and goes on telling: from the store first, then from the bus."""
+
+from collections.abc import AsyncIterator
+
+from hodei.application.bus import EventBus, Subscription
+from hodei.application.fleet import Fleet
+from hodei.application.journal import Journal
+from hodei.domain.jobs.events import JobAssigned
+from hodei.domain.workers.events import WorkerProvisioningRequested
+from hodei.kernel.ids import JobId, Position
+from hodei.ports.stores import EventStore, StoredEvent
+
+_PAGE = 500
+
+
+class FollowEvents:
+    """The use case behind `StreamJobEvents` and `ExecutionEventStream`."""
+
+    def __init__(
+        self, *, journal: Journal, events: EventStore, bus: EventBus, fleet: Fleet
+    ) -> None:
+        self._journal = journal
+        self._events = events
+        self._bus = bus
+        self._fleet = fleet
+
+    async def follow_job(
+        self, job_id: JobId, *, after: Position, follow: bool, with_workers: bool
+    ) -> AsyncIterator[StoredEvent]:
+        """Events of a job and, where asked for, of the workers that are provisioned for it.
+
+        With `follow` it ends after the event that ended the job; a job that had ended already
+        gives its history and ends.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        await self._journal.job(job_id)
+        streams = {f"job:{job_id}"}
+        if with_workers:
+            streams |= await self._worker_streams(job_id)
+        subscription = self._bus.follow(streams if not with_workers else None)
+        try:
+            async for event in self._from_store(after, sorted(streams)):
+                after = event.position
+                yield event
+            while follow and not (await self._journal.job(job_id)).is_terminal:
+                for event in await self._live(subscription, after, streams, job_id):
+                    after = event.position
+                    yield event
+            async for event in self._from_store(after, sorted(streams)):
+                yield event
+        finally:
+            self._bus.unfollow(subscription)
+
+    async def follow_all(self, *, after: Position, follow: bool) -> AsyncIterator[StoredEvent]:
+        """Every event. With `follow` it never ends."""
+        subscription = self._bus.follow(None)
+        try:
+            async for event in self._from_store(after, []):
+                after = event.position
+                yield event
+            while follow:
+                events, overflown = await subscription.take()
+                if overflown:
+                    async for event in self._from_store(after, []):
+                        after = event.position
+                        yield event
+                for event in events:
+                    if event.position > after:
+                        after = event.position
+                        yield event
+        finally:
+            self._bus.unfollow(subscription)
+
+    async def _from_store(self, after: Position, streams: list[str]) -> AsyncIterator[StoredEvent]:
+        while True:
+            page = await self._events.read_events(after=after, limit=_PAGE, streams=streams)
+            for event in page:
+                after = event.position
+                yield event
+            if len(page) < _PAGE:
+                return
+
+    async def _live(
+        self, subscription: Subscription, after: Position, streams: set[str], job_id: JobId
+    ) -> list[StoredEvent]:
+        events, overflown = await subscription.take()
+        if overflown:
+            return [event async for event in self._from_store(after, sorted(streams))]
+        taken: list[StoredEvent] = []
+        for stored in events:
+            if _is_request_for(stored, job_id):
+                streams.add(stored.stream)
+            if stored.stream in streams and stored.position > after:
+                taken.append(stored)
+        return taken
+
+    async def _worker_streams(self, job_id: JobId) -> set[str]:
+        """Streams of the workers that were or are being provisioned for the job."""
+        streams = {
+            f"worker:{member.worker.id}"
+            for member in self._fleet.members()
+            if member.worker.for_job == job_id
+        }
+        async for stored in self._from_store(Position(0), [f"job:{job_id}"]):
+            if isinstance(stored.event, JobAssigned):
+                worker = f"worker:{stored.event.worker_id}"
+                first = await self._events.read_events(after=Position(0), limit=1, streams=[worker])
+                if first and _is_request_for(first[0], job_id):
+                    streams.add(worker)
+        return streams
+
+
+def _is_request_for(stored: StoredEvent, job_id: JobId) -> bool:
+    return isinstance(stored.event, WorkerProvisioningRequested) and stored.event.for_job == job_id

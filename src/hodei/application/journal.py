@@ -1,0 +1,178 @@
+"""The way to the store: commits what was decided, then tells the bus."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from hodei.application.bus import EventBus
+from hodei.domain.jobs import evolve as job_evolution
+from hodei.domain.jobs.events import JobEvent
+from hodei.domain.jobs.job import Job
+from hodei.domain.workers import evolve as worker_evolution
+from hodei.domain.workers.events import WorkerEvent
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.clock import Clock
+from hodei.kernel.errors import BrokenError, NotFoundError
+from hodei.kernel.ids import JobId, WorkerId
+from hodei.ports.stores import (
+    Batch,
+    Committed,
+    Conflict,
+    JobWrite,
+    Store,
+    StoredEvent,
+    WorkerWrite,
+)
+
+_MOST_CONFLICTS = 50
+"""A stream that is never at rest for so many tries is not contention but a defect."""
+
+
+def job_write(before: Job | None, events: Sequence[JobEvent], at: datetime) -> JobWrite:
+    """The write of events of one moment."""
+    after = job_evolution.evolve_all(before, events, at)
+    return JobWrite(events=tuple(events), after=after)
+
+
+def worker_write(before: Worker | None, events: Sequence[WorkerEvent], at: datetime) -> WorkerWrite:
+    """The write of events of one moment."""
+    after = worker_evolution.evolve_all(before, events, at)
+    return WorkerWrite(events=tuple(events), after=after)
+
+
+class ConflictError(Exception):
+    """Streams moved on between the decision and its commit: decide again."""
+
+    def __init__(self, streams: Sequence[str]) -> None:
+        self.streams = tuple(streams)
+        super().__init__(f"conflict on {', '.join(streams)}")
+
+
+class Journal:
+    """Commits decisions and publishes them; keeps the jobs that workers hold at hand.
+
+    The cache of held jobs is never ahead of the store: it changes only after a commit.
+    """
+
+    def __init__(self, store: Store, bus: EventBus, clock: Clock) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._held: dict[JobId, Job] = {}
+
+    async def start(self) -> None:
+        """Loads the jobs that workers hold."""
+        self._held = {job.id: job for job in await self._store.held_jobs()}
+
+    @property
+    def held(self) -> dict[JobId, Job]:
+        """The jobs in ASSIGNED or RUNNING, as they are stored. Read only."""
+        return self._held
+
+    async def job(self, job_id: JobId) -> Job:
+        """The job as it is stored.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        if (held := self._held.get(job_id)) is not None:
+            return held
+        found = await self._store.load_jobs([job_id])
+        if job_id not in found:
+            raise NotFoundError("job", job_id, "see which there are with `hodei jobs list`")
+        return found[job_id]
+
+    def now(self) -> datetime:
+        """The time to decide and commit with; one decision has one time."""
+        return self._clock.now()
+
+    async def held_by(self, worker_id: WorkerId) -> dict[JobId, Job]:
+        """The jobs that a worker holds, as they are stored."""
+        return {job.id: job for job in await self._store.held_jobs(worker_id)}
+
+    async def commit(
+        self,
+        *,
+        at: datetime,
+        jobs: Sequence[JobWrite] = (),
+        workers: Sequence[WorkerWrite] = (),
+        correlation_id: str = "",
+    ) -> tuple[StoredEvent, ...]:
+        """Commits the writes in one transaction.
+
+        Args:
+            at: The time with which the writes were made.
+            jobs: At most one for each job.
+            workers: At most one for each worker.
+            correlation_id: What all that follows from one request shares.
+
+        Raises:
+            ConflictError: Nothing was written.
+            StoreUnavailableError: It is not known to be written.
+        """
+        batch = Batch(
+            at=at,
+            jobs=tuple(jobs),
+            workers=tuple(workers),
+            correlation_id=correlation_id,
+        )
+        match await self._store.commit(batch):
+            case Conflict(streams=streams):
+                for write in batch.jobs:
+                    self._held.pop(write.after.id, None)
+                raise ConflictError(streams)
+            case Committed(events=events):
+                for write in batch.jobs:
+                    self._remember(write.after)
+                self._bus.publish(events)
+                return events
+
+    async def change_job(self, job_id: JobId, decide: Callable[[Job], list[JobEvent]]) -> Job:
+        """Lets `decide` look at the job until its decision commits without a conflict.
+
+        Returns the job after it; unchanged when nothing was decided.
+
+        Raises:
+            NotFoundError: There is no such job.
+            HodeiError: What `decide` raises.
+        """
+        for _ in range(_MOST_CONFLICTS):
+            job = await self.job(job_id)
+            events = decide(job)
+            if not events:
+                return job
+            at = self.now()
+            write = job_write(job, events, at)
+            try:
+                await self.commit(at=at, jobs=[write], correlation_id=job_id)
+            except ConflictError:
+                continue
+            return write.after
+        raise BrokenError(f"job {job_id} had a conflict {_MOST_CONFLICTS} times in a row")
+
+    async def change_worker(
+        self, worker_id: WorkerId, decide: Callable[[Worker], list[WorkerEvent]]
+    ) -> Worker:
+        """As `change_job`, for a worker."""
+        for _ in range(_MOST_CONFLICTS):
+            worker = await self._store.load_worker(worker_id)
+            if worker is None:
+                raise NotFoundError("worker", worker_id, "see which with `hodei workers list`")
+            events = decide(worker)
+            if not events:
+                return worker
+            at = self.now()
+            write = worker_write(worker, events, at)
+            try:
+                await self.commit(
+                    at=at, workers=[write], correlation_id=worker.for_job or worker_id
+                )
+            except ConflictError:
+                continue
+            return write.after
+        raise BrokenError(f"worker {worker_id} had a conflict {_MOST_CONFLICTS} times in a row")
+
+    def _remember(self, job: Job) -> None:
+        if job.current is not None:
+            self._held[job.id] = job
+        else:
+            self._held.pop(job.id, None)

@@ -1,0 +1,228 @@
+"""Keeps as many workers as the queue wants, a few warm ones, and no idle or old ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from hodei.application.drain_worker import DrainWorker
+from hodei.application.fleet import Fleet, Member
+from hodei.application.provision_worker import ProvisioningFailedError, ProvisionWorker
+from hodei.domain.placement.breaker import Breaker
+from hodei.domain.placement.fit import Offer
+from hodei.domain.placement.scaling import Coming, Source, Waiting, workers_wanted
+from hodei.domain.workers.states import WorkerState
+from hodei.kernel.clock import Clock, IdSource
+from hodei.kernel.errors import HodeiError
+from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.lifecycle.service import TaskSet
+from hodei.lifecycle.wake import Wake
+from hodei.ports.providers import Provider
+
+log = structlog.get_logger()
+
+_LONGEST_NAP_S = 60.0
+"""A pool with nothing due looks again after this, as the safety net under events."""
+_SHORTEST_NAP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRules:
+    """How one provider's workers are kept."""
+
+    warm_workers: int
+    idle_timeout_s: float
+    max_age_s: float
+    enroll_timeout_s: float
+
+
+@dataclass(slots=True)
+class _Pool:
+    provider: Provider
+    rules: PoolRules
+    breaker: Breaker = Breaker()
+    trouble: str = ""
+    """Why the last attempt failed; empty after one that did not."""
+
+
+class PoolKeeper:
+    """The one task that decides about the number of workers."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        provisioner: ProvisionWorker,
+        drainer: DrainWorker,
+        clock: Clock,
+        ids: IdSource,
+        pools: Sequence[tuple[Provider, PoolRules]],
+    ) -> None:
+        self._fleet = fleet
+        self._provisioner = provisioner
+        self._drainer = drainer
+        self._clock = clock
+        self._ids = ids
+        self._pools = {
+            provider.name: _Pool(provider=provider, rules=rules) for provider, rules in pools
+        }
+        self._waiting: list[Waiting] = []
+        self._requested: dict[WorkerId, ProviderName] = {}
+        self._wake = Wake()
+        self._tasks = TaskSet()
+        self._is_closed = False
+
+    def notify(self) -> None:
+        """Says that workers may have come or gone."""
+        self._wake.notify()
+
+    def waiting(self, waiting: list[Waiting]) -> None:
+        """Takes what the dispatcher could not place."""
+        if waiting or self._waiting:
+            self._waiting = waiting
+            self._wake.notify()
+
+    def troubles(self) -> Mapping[ProviderName, str]:
+        """Why providers do not make workers just now."""
+        return {name: pool.trouble for name, pool in self._pools.items() if pool.trouble}
+
+    def offers(self) -> list[tuple[Offer, int]]:
+        """What each provider's next worker would have, and how many more it may make."""
+        return [(_offer(pool.provider), self._room(pool)) for pool in self._pools.values()]
+
+    async def run(self) -> None:
+        """Keeps the pools until it is cancelled."""
+        while True:
+            self._scale_up()
+            due_s = await self._tidy()
+            await self._wake.wait_up_to(max(_SHORTEST_NAP_S, min(due_s, _LONGEST_NAP_S)))
+
+    async def close(self) -> None:
+        """Provisions nothing more; what was begun is given up and found by the next start."""
+        self._is_closed = True
+        await self._tasks.close()
+
+    def _scale_up(self) -> None:
+        if self._is_closed:
+            return
+        for want in workers_wanted(self._waiting, self._coming(), self._sources()):
+            for _ in range(want.count):
+                self._begin(self._pools[ProviderName(want.provider)], want.for_job)
+        for pool in self._pools.values():
+            ready = sum(not member.jobs for member in self._of(pool) if _may_serve(member))
+            missing = pool.rules.warm_workers - ready - self._just_requested(pool)
+            for _ in range(min(missing, self._room(pool))):
+                self._begin(pool, None)
+
+    def _begin(self, pool: _Pool, for_job: JobId | None) -> None:
+        worker_id = WorkerId(f"{pool.provider.name}-{self._ids.new()[-12:]}")
+        self._requested[worker_id] = pool.provider.name
+        self._tasks.start(self._provision(pool, worker_id, for_job), name=f"bring up {worker_id}")
+
+    async def _provision(self, pool: _Pool, worker_id: WorkerId, for_job: JobId | None) -> None:
+        try:
+            await self._provisioner.provision(
+                worker_id,
+                pool.provider,
+                for_job=for_job,
+                enroll_timeout_s=pool.rules.enroll_timeout_s,
+            )
+            pool.breaker = pool.breaker.succeeded()
+            pool.trouble = ""
+        except ProvisioningFailedError as error:
+            pool.breaker = pool.breaker.failed(self._clock.monotonic())
+            pool.trouble = str(error)
+            # Expected of a provider in trouble: the message says it all.
+            log.warning("provisioning_failed", worker_id=worker_id, message=str(error))
+        finally:
+            self._requested.pop(worker_id, None)
+            self._wake.notify()
+
+    def _of(self, pool: _Pool) -> list[Member]:
+        name = pool.provider.name
+        return [each for each in self._fleet.members() if each.worker.provider == name]
+
+    def _just_requested(self, pool: _Pool) -> int:
+        """Workers begun whose first row is not written yet."""
+        return sum(
+            name == pool.provider.name and self._fleet.get(worker_id) is None
+            for worker_id, name in self._requested.items()
+        )
+
+    def _room(self, pool: _Pool) -> int:
+        if not pool.breaker.lets_through(self._clock.monotonic()):
+            return 0
+        most = pool.provider.capabilities().max_workers
+        return max(0, most - len(self._of(pool)) - self._just_requested(pool))
+
+    def _coming(self) -> list[Coming]:
+        coming = [
+            Coming(offer=each.offer, slots=max(0, each.worker.slots - len(each.jobs)))
+            for each in self._fleet.members()
+            if each.is_coming
+        ]
+        for pool in self._pools.values():
+            slots = pool.provider.capabilities().slots_per_worker
+            coming += [Coming(offer=_offer(pool.provider), slots=slots)] * self._just_requested(
+                pool
+            )
+        return coming
+
+    def _sources(self) -> list[Source]:
+        return [
+            Source(
+                offer=_offer(pool.provider),
+                slots_per_worker=pool.provider.capabilities().slots_per_worker,
+                may_make=self._room(pool),
+            )
+            for pool in self._pools.values()
+        ]
+
+    async def _tidy(self) -> float:
+        """Drains idle and old workers; returns in how many seconds there is more to do."""
+        now = self._clock.monotonic()
+        next_s = _LONGEST_NAP_S
+        for pool in self._pools.values():
+            opens_at = pool.breaker.open_until
+            if opens_at is not None and opens_at > now:
+                next_s = min(next_s, opens_at - now)
+            idle = sorted(
+                (m for m in self._of(pool) if m.link and _may_serve(m) and not m.jobs),
+                key=lambda member: member.idle_since,
+            )
+            for index, member in enumerate(idle):
+                beyond_warm = index < len(idle) - pool.rules.warm_workers
+                idle_s = now - member.idle_since
+                age_s = _age_s(member, self._clock)
+                if (beyond_warm and idle_s >= pool.rules.idle_timeout_s) or (
+                    age_s >= pool.rules.max_age_s
+                ):
+                    await self._drain(member)
+                    continue
+                next_s = min(next_s, pool.rules.max_age_s - age_s)
+                if beyond_warm:
+                    next_s = min(next_s, pool.rules.idle_timeout_s - idle_s)
+        return next_s
+
+    async def _drain(self, member: Member) -> None:
+        try:
+            await self._drainer.drain(member.worker.id, by="the pool: idle or old")
+        except HodeiError as error:
+            # It ended by itself at the same moment, or the store is away: the next round sees.
+            log.info("drain_skipped", worker_id=member.worker.id, message=str(error))
+
+
+def _may_serve(member: Member) -> bool:
+    states = {WorkerState.REQUESTED, WorkerState.STARTING, WorkerState.READY}
+    return member.worker.state in states and not member.is_ending
+
+
+def _age_s(member: Member, clock: Clock) -> float:
+    return (clock.now() - member.worker.created_at).total_seconds()
+
+
+def _offer(provider: Provider) -> Offer:
+    capabilities = provider.capabilities()
+    return Offer(
+        provider=provider.name, labels=capabilities.labels, resources=capabilities.resources
+    )

@@ -1,0 +1,193 @@
+"""Brings one worker up: idempotent steps over rows, undone in reverse when one fails.
+
+Steps: draw a one-time password and record that the worker is wanted; have the provider make the
+instance; wait until it has enrolled and its stream is up.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from hodei.application.bus import EventBus
+from hodei.application.end_worker import EndWorker
+from hodei.application.journal import Journal, worker_write
+from hodei.application.one_time_passwords import OneTimePasswords
+from hodei.domain.jobs.reasons import ReasonCode, reason
+from hodei.domain.jobs.spec import Resources
+from hodei.domain.workers import decide
+from hodei.domain.workers.events import (
+    WorkerProvisioningError,
+    WorkerProvisioningRequested,
+    WorkerReady,
+)
+from hodei.kernel.errors import HodeiError
+from hodei.kernel.ids import ClusterId, JobId, ProviderName, WorkerId
+from hodei.ports.pki import CertificateAuthority
+from hodei.ports.providers import Bootstrap, Provider, ProvisionRequest
+
+log = structlog.get_logger()
+
+STATIC_PROVIDER = ProviderName("static")
+"""Workers that somebody starts by hand."""
+
+
+class ProvisioningFailedError(HodeiError):
+    """The worker did not come up; what there was of it is gone."""
+
+    code = "PROVISIONING_FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where workers enrol and connect, and by what they know the server."""
+
+    cluster_id: ClusterId
+    enroll_address: str
+    worker_address: str
+
+
+class ProvisionWorker:
+    """The use case of every worker's beginning."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        bus: EventBus,
+        authority: CertificateAuthority,
+        passwords: OneTimePasswords,
+        doors: Doors,
+        ender: EndWorker,
+    ) -> None:
+        self._journal = journal
+        self._bus = bus
+        self._authority = authority
+        self._passwords = passwords
+        self._doors = doors
+        self._ender = ender
+
+    async def provision(
+        self,
+        worker_id: WorkerId,
+        provider: Provider,
+        *,
+        for_job: JobId | None,
+        enroll_timeout_s: float,
+    ) -> None:
+        """Returns once the worker takes jobs.
+
+        Raises:
+            ProvisioningFailedError: It did not come up; the message says why.
+        """
+        subscription = self._bus.follow([f"worker:{worker_id}"])
+        try:
+            async with asyncio.timeout(enroll_timeout_s):
+                bootstrap = await self._request(worker_id, provider, for_job)
+                request = ProvisionRequest(
+                    worker_id=worker_id,
+                    bootstrap=bootstrap,
+                    resources=provider.capabilities().resources,
+                    labels=bootstrap.labels,
+                )
+                handle = await provider.provision(request)
+                await self._journal.change_worker(
+                    worker_id, lambda worker: decide.provisioned(worker, handle.data)
+                )
+                while True:
+                    events, _ = await subscription.take()
+                    kinds = {type(stored.event) for stored in events}
+                    if WorkerReady in kinds:
+                        return
+                    if WorkerProvisioningError in kinds:
+                        raise ProvisioningFailedError(f"worker {worker_id} ended as it started")
+        except TimeoutError as error:
+            message = (
+                f"worker {worker_id} had not enrolled at {self._doors.enroll_address} "
+                f"and connected to {self._doors.worker_address} within {enroll_timeout_s:g} s"
+            )
+            await self._undo(worker_id, message)
+            raise ProvisioningFailedError(message) from error
+        except HodeiError as error:
+            await self._undo(worker_id, str(error))
+            raise ProvisioningFailedError(str(error)) from error
+        finally:
+            self._bus.unfollow(subscription)
+
+    async def invite(self, *, name: str, labels: dict[str, str], worker_id: WorkerId) -> Bootstrap:
+        """What somebody needs to start a worker by hand, within the password's life."""
+        password, offer = self._passwords.draw(worker_id, self._journal.now())
+        await self._commit_request(
+            WorkerProvisioningRequested(
+                worker_id=worker_id,
+                provider=STATIC_PROVIDER,
+                slots=1,
+                labels=labels,
+                offer=offer,
+            )
+        )
+        return self._bootstrap(worker_id, password, _Shape(name=name, labels=labels))
+
+    async def _request(
+        self, worker_id: WorkerId, provider: Provider, for_job: JobId | None
+    ) -> Bootstrap:
+        capabilities = provider.capabilities()
+        password, offer = self._passwords.draw(worker_id, self._journal.now())
+        await self._commit_request(
+            WorkerProvisioningRequested(
+                worker_id=worker_id,
+                provider=provider.name,
+                slots=capabilities.slots_per_worker,
+                labels=capabilities.labels,
+                resources=capabilities.resources,
+                offer=offer,
+                for_job=for_job,
+            )
+        )
+        shape = _Shape(
+            slots=capabilities.slots_per_worker,
+            labels=capabilities.labels,
+            resources=capabilities.resources,
+        )
+        return self._bootstrap(worker_id, password, shape)
+
+    async def _commit_request(self, event: WorkerProvisioningRequested) -> None:
+        at = self._journal.now()
+        write = worker_write(None, [event], at)
+        await self._journal.commit(
+            at=at, workers=[write], correlation_id=event.for_job or event.worker_id
+        )
+        log.info(
+            "worker_requested",
+            worker_id=event.worker_id,
+            provider=event.provider,
+            for_job=event.for_job,
+        )
+
+    def _bootstrap(self, worker_id: WorkerId, password: str, shape: "_Shape") -> Bootstrap:
+        return Bootstrap(
+            worker_id=worker_id,
+            cluster_id=self._doors.cluster_id,
+            enroll_address=self._doors.enroll_address,
+            worker_address=self._doors.worker_address,
+            ca_fingerprint=self._authority.fingerprint,
+            otp=password,
+            name=shape.name,
+            slots=shape.slots,
+            labels=shape.labels,
+            custom_resources=shape.resources.custom,
+        )
+
+    async def _undo(self, worker_id: WorkerId, message: str) -> None:
+        why = reason(ReasonCode.PROVISIONING_FAILED, message)
+        await self._ender.end(worker_id, why=why, message=message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What the agent is told about itself."""
+
+    name: str = ""
+    slots: int = 1
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    resources: Resources = Resources()

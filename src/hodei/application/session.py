@@ -1,0 +1,261 @@
+"""One worker's stream while it is up: stores what the worker sends and answers it.
+
+Two tasks own its state. The first stores output and acknowledges it; a result whose bytes are all
+stored goes on to the second, which commits starts and results, many at once, and answers them. A
+failure of the disk holds both up and loses nothing: what was not answered, the worker sends again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from hodei.application.counters import Counters
+from hodei.application.fleet import Fleet, Member
+from hodei.application.journal import ConflictError, Journal, job_write
+from hodei.application.links import (
+    Cancel,
+    FromWorker,
+    Heartbeat,
+    Leaving,
+    Link,
+    LogsStored,
+    Output,
+    Result,
+    ResultTaken,
+    Started,
+)
+from hodei.application.log_hub import LogHub
+from hodei.domain.jobs import decide, evolve
+from hodei.domain.jobs.events import JobEvent
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.reasons import ReasonCode
+from hodei.domain.logs import LogChunk, LogGapError, LogStream
+from hodei.kernel.clock import Clock, IdSource
+from hodei.kernel.errors import NotFoundError, StaleAttemptError
+from hodei.kernel.ids import JobId, WorkerId
+from hodei.lifecycle.wake import Wake
+from hodei.ports.logs import LogStore, LogStoreUnavailableError
+from hodei.ports.stores import StoreUnavailableError
+
+log = structlog.get_logger()
+
+_MOST_PENDING_BYTES = 16 * 2**20
+"""Output taken off the stream and not yet stored; beyond it the stream is not read."""
+_RETRY_AFTER_S = 0.5
+"""Wait before a store that was not available is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParts:
+    """What every session shares."""
+
+    journal: Journal
+    fleet: Fleet
+    logs: LogStore
+    hub: LogHub
+    counters: Counters
+    clock: Clock
+    ids: IdSource
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Up to where each stream of an attempt is stored."""
+
+    of: dict[LogStream, int] = field(default_factory=dict[LogStream, int])
+
+
+class WorkerSession:
+    """A stream of one worker. `api` feeds it with `receive` and runs it with `run`."""
+
+    def __init__(self, parts: SessionParts, member: Member, link: Link, epoch: int) -> None:
+        self._parts = parts
+        self._member = member
+        self._link = link
+        self.epoch = epoch
+        self._chunks: list[LogChunk] = []
+        self._pending_bytes = 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._unstored_results: list[Result] = []
+        self._started: list[Started] = []
+        self._results: list[Result] = []
+        self._ends: dict[tuple[JobId, int], _Ends] = {}
+        self._log_wake = Wake()
+        self._record_wake = Wake()
+        self.leaving: str | None = None
+
+    @property
+    def worker_id(self) -> WorkerId:
+        """Whose stream it is."""
+        return self._member.worker.id
+
+    @property
+    def link(self) -> Link:
+        """The server's end of the stream."""
+        return self._link
+
+    def resume(self, job_id: JobId, attempt: int, stored: dict[LogStream, int]) -> None:
+        """Says up to where an attempt that the worker held before is stored."""
+        self._ends[job_id, attempt] = _Ends(dict(stored))
+
+    async def receive(self, message: FromWorker) -> None:
+        """Takes a message; waits while too much is not stored yet."""
+        self._member.last_seen = self._parts.clock.monotonic()
+        match message:
+            case Heartbeat():
+                self._member.usage = message.usage
+            case Started():
+                self._started.append(message)
+                self._record_wake.notify()
+            case Output():
+                await self._has_room.wait()
+                self._take_output(message.chunks)
+            case Result():
+                self._unstored_results.append(message)
+                self._log_wake.notify()
+            case Leaving():
+                self.leaving = message.message
+
+    async def run(self) -> None:
+        """Stores and answers until it is cancelled, or the stream must be given up."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._store_output(), name=f"logs of {self.worker_id}")
+            group.create_task(self._record(), name=f"results of {self.worker_id}")
+
+    def _take_output(self, chunks: Sequence[LogChunk]) -> None:
+        for chunk in chunks:
+            job = self._parts.journal.held.get(chunk.job_id)
+            current = job.current if job is not None else None
+            if (
+                current is None
+                or current.number != chunk.attempt
+                or current.worker_id != self.worker_id
+            ):
+                self._parts.counters.add("log_chunks_refused")
+                continue
+            self._chunks.append(chunk)
+            self._pending_bytes += len(chunk.data)
+        if self._pending_bytes > _MOST_PENDING_BYTES:
+            self._has_room.clear()
+        self._log_wake.notify()
+
+    async def _store_output(self) -> None:
+        while True:
+            await self._log_wake.wait()
+            chunks, self._chunks = self._chunks, []
+            if chunks and not await self._append(chunks):
+                return
+            self._pending_bytes -= sum(len(chunk.data) for chunk in chunks)
+            self._has_room.set()
+            self._pass_on_results()
+
+    async def _append(self, chunks: list[LogChunk]) -> bool:
+        """Stores and acknowledges; returns whether the stream may go on."""
+        while True:
+            try:
+                ends = await self._parts.logs.append(chunks)
+                break
+            except LogGapError as error:
+                self._parts.counters.add("log_gaps")
+                log.warning("log_gap", worker_id=self.worker_id, message=str(error))
+                self._link.close("a part of a log is missing: send again from what is stored")
+                return False
+            except LogStoreUnavailableError as error:
+                log.warning("log_store_unavailable", message=str(error))
+                await asyncio.sleep(_RETRY_AFTER_S)
+        for end in ends:
+            self._ends.setdefault((end.job_id, end.attempt), _Ends()).of[end.stream] = end.end
+            self._link.send(
+                LogsStored(job_id=end.job_id, attempt=end.attempt, stream=end.stream, end=end.end)
+            )
+        self._parts.hub.notify({end.job_id for end in ends})
+        return True
+
+    def _pass_on_results(self) -> None:
+        waiting: list[Result] = []
+        for result in self._unstored_results:
+            known = self._ends.get((result.job_id, result.outcome.attempt), _Ends()).of
+            is_stored = (
+                known.get(LogStream.STDOUT, 0) >= result.outcome.stdout_bytes
+                and known.get(LogStream.STDERR, 0) >= result.outcome.stderr_bytes
+            )
+            (self._results if is_stored or self._is_stale(result) else waiting).append(result)
+        self._unstored_results = waiting
+        if self._results:
+            self._record_wake.notify()
+
+    def _is_stale(self, result: Result) -> bool:
+        """Whether it will be refused anyway, so that its bytes need not be waited for."""
+        job = self._parts.journal.held.get(result.job_id)
+        return job is None or job.current is None or job.current.token != result.outcome.token
+
+    async def _record(self) -> None:
+        while True:
+            await self._record_wake.wait()
+            started, self._started = self._started, []
+            results, self._results = self._results, []
+            while True:
+                try:
+                    await self._commit(started, results)
+                    break
+                except ConflictError:
+                    continue
+                except StoreUnavailableError as error:
+                    log.warning("results_delayed", message=str(error))
+                    await asyncio.sleep(_RETRY_AFTER_S)
+
+    async def _commit(self, started: Sequence[Started], results: Sequence[Result]) -> None:
+        journal = self._parts.journal
+        at = journal.now()
+        jobs: dict[JobId, Job] = {}
+        events: dict[JobId, list[JobEvent]] = {}
+        refused: set[int] = set()
+
+        async def take(job_id: JobId) -> Job:
+            if job_id not in jobs:
+                jobs[job_id] = await journal.job(job_id)
+                events[job_id] = []
+            return evolve.evolve_all(jobs[job_id], events[job_id], at)
+
+        for message in started:
+            try:
+                job = await take(message.job_id)
+                events[job.id] += decide.accept(job, attempt=message.attempt, token=message.token)
+            except (StaleAttemptError, NotFoundError):
+                self._refuse_start(message)
+        for index, message in enumerate(results):
+            try:
+                job = await take(message.job_id)
+                draw = self._parts.ids.fraction()
+                events[job.id] += decide.finish(job, message.outcome, now=at, draw=draw)
+            except (StaleAttemptError, NotFoundError) as error:
+                refused.add(index)
+                self._parts.counters.add("results_refused")
+                log.warning("result_refused", worker_id=self.worker_id, message=str(error))
+        writes = [job_write(jobs[name], made, at) for name, made in events.items() if made]
+        if writes:
+            correlation = writes[0].after.id if len(writes) == 1 else ""
+            await journal.commit(at=at, jobs=writes, correlation_id=correlation)
+        for index, message in enumerate(results):
+            attempt = message.outcome.attempt
+            self._ends.pop((message.job_id, attempt), None)
+            self._link.send(
+                ResultTaken(job_id=message.job_id, attempt=attempt, recorded=index not in refused)
+            )
+        self._parts.hub.notify({message.job_id for message in results})
+
+    def _refuse_start(self, message: Started) -> None:
+        """What it has started is no longer its own: it must end it."""
+        self._parts.counters.add("starts_refused")
+        log.warning("start_refused", worker_id=self.worker_id, job_id=message.job_id)
+        self._link.send(
+            Cancel(
+                job_id=message.job_id,
+                attempt=message.attempt,
+                reason_code=ReasonCode.CANCELLED,
+                force=True,
+            )
+        )

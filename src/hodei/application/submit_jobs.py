@@ -1,0 +1,108 @@
+"""Accepts jobs: from the answer on, none of them is lost."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hodei.application.journal import ConflictError, Journal, job_write
+from hodei.domain.jobs import decide
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.spec import JobSpec
+from hodei.kernel.clock import IdSource
+from hodei.kernel.errors import AlreadyExistsError, InvalidFieldsError
+from hodei.kernel.ids import JobId
+from hodei.ports.stores import JobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A definition, with the id that its client gave or none."""
+
+    id: JobId | None
+    spec: JobSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A job that the server has."""
+
+    id: JobId
+    already_existed: bool
+    """The same definition came before under this id; nothing was done."""
+    queued_at: datetime
+
+
+class SubmitJobs:
+    """The use case behind `QueueJob` and `QueueJobs`."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        jobs: JobStore,
+        ids: IdSource,
+        difference: Callable[[JobSpec, JobSpec], list[str]],
+    ) -> None:
+        self._journal = journal
+        self._jobs = jobs
+        self._ids = ids
+        self._difference = difference
+
+    async def submit(self, new: Sequence[NewJob], *, queued_by: str) -> list[Submitted]:
+        """Queues all of the jobs or none.
+
+        Raises:
+            AlreadyExistsError: An id is taken by another definition; names the difference.
+            InvalidFieldsError: An id stands twice in the batch with different definitions.
+            StoreUnavailableError: None is known to be queued; the same call may be repeated.
+        """
+        named = self._with_ids(new)
+        while True:
+            existing = await self._existing(new)
+            self._check_same(named, existing)
+            at = self._journal.now()
+            writes = [
+                job_write(None, decide.submit(job_id, spec, queued_by=queued_by, now=at), at)
+                for job_id, spec in named.items()
+                if job_id not in existing
+            ]
+            # One correlation id for a batch would tie unrelated jobs together.
+            correlation = writes[0].after.id if len(writes) == 1 else ""
+            try:
+                if writes:
+                    await self._journal.commit(at=at, jobs=writes, correlation_id=correlation)
+            except ConflictError:
+                # Another client queued one of these ids at the same moment: compare again.
+                continue
+            return [
+                Submitted(
+                    id=job_id,
+                    already_existed=job_id in existing,
+                    queued_at=existing[job_id].created_at if job_id in existing else at,
+                )
+                for job_id in named
+            ]
+
+    def _with_ids(self, new: Sequence[NewJob]) -> dict[JobId, JobSpec]:
+        named: dict[JobId, JobSpec] = {}
+        for index, each in enumerate(new):
+            job_id = each.id or JobId(self._ids.new())
+            if named.setdefault(job_id, each.spec) != each.spec:
+                raise InvalidFieldsError.of(
+                    f"job_definitions[{index}].job_id.value",
+                    f"{job_id!r} stands twice in the batch with different definitions",
+                )
+        return named
+
+    async def _existing(self, new: Sequence[NewJob]) -> dict[JobId, Job]:
+        given = [each.id for each in new if each.id is not None]
+        return await self._jobs.load_jobs(given) if given else {}
+
+    def _check_same(self, named: dict[JobId, JobSpec], existing: dict[JobId, Job]) -> None:
+        for job_id, job in existing.items():
+            if job.spec != named[job_id]:
+                fields = ", ".join(self._difference(job.spec, named[job_id]))
+                raise AlreadyExistsError(
+                    f"job {job_id!r} exists with another definition: {fields} differ; "
+                    "choose another id, or send the same definition"
+                )

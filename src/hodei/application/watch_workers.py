@@ -1,0 +1,187 @@
+"""Notices workers that are gone: by their provider's word, by their silence, or at the start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from hodei.application.end_worker import EndWorker
+from hodei.application.fleet import Fleet, Member
+from hodei.application.provision_worker import STATIC_PROVIDER
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
+from hodei.domain.workers.states import WorkerState
+from hodei.kernel.clock import Clock
+from hodei.kernel.errors import UnavailableError
+from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.lifecycle.service import TaskSet
+from hodei.lifecycle.wake import Wake
+from hodei.ports.providers import Handle, InstanceStopped, Provider, WatchGap
+
+log = structlog.get_logger()
+
+_LONGEST_NAP_S = 300.0
+"""The reconciler's round, as the safety net under events."""
+_DRAINED_GRACE_S = 30.0
+"""A drained worker without jobs that has not ended by then is taken down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long workers are waited for."""
+
+    lease_s: float
+    """A silent worker is lost after it."""
+    enroll_timeout_s: float
+    """A worker that has not connected by then never will."""
+
+
+class WatchWorkers:
+    """The instance watches, the leases, and the sweeping of what no row tells of."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        held: Mapping[JobId, Job],
+        ender: EndWorker,
+        providers: Mapping[ProviderName, Provider],
+        clock: Clock,
+        patience: Patience,
+    ) -> None:
+        self._fleet = fleet
+        self._held = held
+        self._ender = ender
+        self._providers = providers
+        self._clock = clock
+        self._lease_s = patience.lease_s
+        self._enroll_timeout_s = patience.enroll_timeout_s
+        self._wake = Wake()
+        self._tasks = TaskSet()
+
+    def notify(self) -> None:
+        """Says that workers may have come or gone."""
+        self._wake.notify()
+
+    async def close(self) -> None:
+        """Gives up what is being taken down; the next start goes on with it."""
+        await self._tasks.close()
+
+    async def watch(self, provider: Provider) -> None:
+        """Follows one provider's instances until it is cancelled."""
+        async for event in provider.watch():
+            match event:
+                case InstanceStopped():
+                    self._stopped(event)
+                case WatchGap():
+                    try:
+                        await self.reconcile(provider)
+                    except UnavailableError as error:
+                        log.warning("reconcile_delayed", message=str(error))
+
+    async def reconcile(self, provider: Provider) -> None:
+        """Compares the provider's instances with the rows, both ways.
+
+        Raises:
+            ProviderUnavailableError: It cannot be asked.
+        """
+        owned = {handle.worker_id: handle for handle in await provider.list_owned()}
+        for handle in owned.values():
+            if self._fleet.get(handle.worker_id) is None:
+                log.warning("orphan_worker_detected", worker_id=handle.worker_id)
+                await provider.destroy(handle)
+        for member in self._fleet.members():
+            worker = member.worker
+            if worker.provider != provider.name or worker.handle is None or member.is_ending:
+                continue
+            handle = Handle(provider=provider.name, worker_id=worker.id, data=worker.handle)
+            if not await provider.is_running(handle):
+                self._stopped(
+                    InstanceStopped(worker_id=worker.id, reason="its agent is not there any more")
+                )
+
+    async def run(self) -> None:
+        """Judges leases until it is cancelled."""
+        while True:
+            now = self._clock.monotonic()
+            next_s = _LONGEST_NAP_S
+            for member in self._fleet.members():
+                if member.is_ending:
+                    continue
+                left_s = self._deadline(member) - now
+                if left_s > 0:
+                    next_s = min(next_s, left_s)
+                    continue
+                why, message = self._verdict(member)
+                self._end(member.worker.id, why, message)
+            await self._wake.wait_up_to(next_s)
+
+    def _deadline(self, member: Member) -> float:
+        """When, by the monotonic clock, the worker is given up."""
+        worker = member.worker
+        if worker.state in {WorkerState.REQUESTED, WorkerState.STARTING}:
+            if worker.provider == STATIC_PROVIDER:
+                left = worker.offer.expires_at - self._clock.now()
+                return self._clock.monotonic() + left.total_seconds()
+            return member.last_seen + self._enroll_timeout_s
+        if worker.state is WorkerState.DRAINING and not member.jobs:
+            since = max(member.idle_since, member.last_seen if member.link is None else 0.0)
+            return since + _DRAINED_GRACE_S
+        return member.last_seen + self._lease_s + self._unconfirmed_s(member)
+
+    def _unconfirmed_s(self, member: Member) -> float:
+        """What is added where nobody can confirm that the worker's processes are gone.
+
+        There its agent ends each job by itself once it has had no server for so long.
+        """
+        provider = self._providers.get(member.worker.provider)
+        if provider is not None and provider.capabilities().confirms_destroy:
+            return 0.0
+        return max(
+            (
+                self._held[job_id].spec.disconnect_timeout_s
+                for job_id in member.jobs
+                if job_id in self._held
+            ),
+            default=0.0,
+        )
+
+    def _verdict(self, member: Member) -> tuple[Reason | None, str]:
+        state = member.worker.state
+        if state in {WorkerState.REQUESTED, WorkerState.STARTING}:
+            message = "it did not enrol in time"
+            return reason(ReasonCode.PROVISIONING_FAILED, message), message
+        if state is WorkerState.DRAINING and not member.jobs:
+            return None, "drained"
+        message = f"it was silent for its lease of {self._lease_s:g} s"
+        return reason(ReasonCode.WORKER_LOST, message), message
+
+    def _stopped(self, event: InstanceStopped) -> None:
+        member = self._fleet.get(event.worker_id)
+        if member is None or member.is_ending:
+            return
+        log.info(
+            "worker_stopped",
+            worker_id=event.worker_id,
+            reason=event.reason,
+            exit_code=event.exit_code,
+        )
+        state = member.worker.state
+        if state is WorkerState.DRAINING and not member.jobs:
+            self._end(event.worker_id, None, "drained", event)
+            return
+        is_new = state in {WorkerState.REQUESTED, WorkerState.STARTING}
+        code = ReasonCode.PROVISIONING_FAILED if is_new else ReasonCode.WORKER_LOST
+        self._end(event.worker_id, reason(code, event.reason), event.reason, event)
+
+    def _end(
+        self,
+        worker_id: WorkerId,
+        why: Reason | None,
+        message: str,
+        stopped: InstanceStopped | None = None,
+    ) -> None:
+        self._tasks.start(
+            self._ender.end(worker_id, why=why, message=message, stopped=stopped),
+            name=f"end {worker_id}",
+        )
