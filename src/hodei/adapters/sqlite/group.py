@@ -1,0 +1,124 @@
+"""Which batches of a group may commit together, and the rows that they come to.
+
+Pure: the writer gives it what is stored, and executes what it says.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from hodei.domain.jobs.states import JobState
+
+from .rows import (
+    JOB_STREAM,
+    WORKER_STREAM,
+    PreparedBatch,
+    PreparedJob,
+    PreparedWorker,
+)
+
+
+class Head(NamedTuple):
+    """What is stored of a stream, or will be by the batches of the group so far."""
+
+    position: int
+    version: int
+    queued_demand: str = ""
+    """Of a job that is queued."""
+
+
+class GroupPlan:
+    """Collects the rows of batches that share one transaction, each batch wholly or not at all."""
+
+    def __init__(
+        self, *, last_position: int, jobs: dict[str, Head], workers: dict[str, Head]
+    ) -> None:
+        self._last_position = last_position
+        self._job_heads = jobs
+        self._worker_heads = workers
+        self.events: list[tuple[Any, ...]] = []
+        self.demands: dict[str, bytes] = {}
+        self.jobs: dict[int, tuple[Any, ...]] = {}
+        """By position: a later batch of the group replaces the row of an earlier one."""
+        self.attempts: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self.labels: list[tuple[int, str, str]] = []
+        self.tags: list[tuple[int, str]] = []
+        self.queued: Counter[str] = Counter()
+        """By how much the number of queued jobs of each demand changes."""
+        self.workers: dict[int, tuple[Any, ...]] = {}
+
+    def add(self, batch: PreparedBatch) -> int | tuple[str, ...]:
+        """Takes a batch in.
+
+        Returns:
+            The position of its first event; or the streams that conflict, and then the batch has
+            left no trace.
+        """
+        conflicts = (
+            *_conflicts(JOB_STREAM, batch.jobs, self._job_heads),
+            *_conflicts(WORKER_STREAM, batch.workers, self._worker_heads),
+        )
+        if conflicts:
+            return conflicts
+        first = self._last_position + 1
+        for job in batch.jobs:
+            self._add_job(job, batch)
+        for worker in batch.workers:
+            self._add_worker(worker, batch)
+        return first
+
+    def _add_job(self, job: PreparedJob, batch: PreparedBatch) -> None:
+        if not job.events:
+            return
+        row = job.row
+        head = self._job_heads.get(row.id)
+        first = self._add_events(JOB_STREAM, job, batch)
+        position = first if head is None else head.position
+        if head is None:
+            self.demands[row.demand_id] = job.demand
+            self.labels += [(position, key, value) for key, value in job.labels]
+            self.tags += [(position, tag) for tag in job.tags]
+        elif head.queued_demand:
+            self.queued[head.queued_demand] -= 1
+        queued_demand = row.demand_id if row.state == JobState.QUEUED else ""
+        if queued_demand:
+            self.queued[queued_demand] += 1
+        self.jobs[position] = (position, *row)
+        for number, data in job.attempts:
+            self.attempts[position, number] = (position, number, data)
+        self._job_heads[row.id] = Head(position, row.version, queued_demand)
+
+    def _add_worker(self, worker: PreparedWorker, batch: PreparedBatch) -> None:
+        if not worker.events:
+            return
+        row = worker.row
+        head = self._worker_heads.get(row.id)
+        first = self._add_events(WORKER_STREAM, worker, batch)
+        position = first if head is None else head.position
+        self.workers[position] = (position, *row)
+        self._worker_heads[row.id] = Head(position, row.version)
+
+    def _add_events(
+        self, prefix: str, write: PreparedJob | PreparedWorker, batch: PreparedBatch
+    ) -> int:
+        first = self._last_position + 1
+        stream = prefix + write.row.id
+        version = write.row.version - len(write.events)
+        about = (batch.at, batch.correlation_id, batch.causation_id)
+        for event in write.events:
+            version += 1
+            self._last_position += 1
+            self.events.append((self._last_position, stream, version, *event, *about))
+        return first
+
+
+def _conflicts(
+    prefix: str, writes: Iterable[PreparedJob | PreparedWorker], heads: dict[str, Head]
+) -> list[str]:
+    conflicts: list[str] = []
+    for write in writes:
+        head = heads.get(write.row.id)
+        stored = 0 if head is None else head.version
+        if write.row.version - len(write.events) != stored:
+            conflicts.append(prefix + write.row.id)
+    return conflicts

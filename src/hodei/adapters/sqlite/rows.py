@@ -1,0 +1,178 @@
+"""A batch as rows: everything that can be made ready before the writer thread gets it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from hodei.domain.jobs.events import (
+    JobAccepted,
+    JobAssigned,
+    JobCancelRequested,
+    JobCreated,
+    JobEvent,
+    JobQueued,
+    JobRetryRequested,
+)
+from hodei.domain.jobs.job import Job
+from hodei.domain.placement.demand import demand_of
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.errors import BrokenError
+from hodei.ports.stores import Batch, JobWrite, WorkerWrite
+from hodei.wire import event_codec, state_codec
+from hodei.wire.event_codec import EncodedEvent
+
+from .instants import to_micros
+
+JOB_STREAM = "job:"
+WORKER_STREAM = "worker:"
+
+
+class JobRow(NamedTuple):
+    """A row of `jobs` but for its position, which only the writer knows."""
+
+    id: str
+    version: int
+    name: str
+    searched: str
+    state: str
+    priority: int
+    demand_id: str
+    created_at: int
+    due_at: int | None
+    worker_id: str | None
+    data: bytes
+
+
+class WorkerRow(NamedTuple):
+    """A row of `workers` but for its position."""
+
+    id: str
+    version: int
+    has_ended: int
+    data: bytes
+
+
+class PreparedJob(NamedTuple):
+    """The rows of a `JobWrite`."""
+
+    row: JobRow
+    demand: bytes
+    events: tuple[EncodedEvent, ...]
+    attempts: tuple[tuple[int, bytes], ...]
+    """Number and data of those that the events touch."""
+    labels: tuple[tuple[str, str], ...]
+    tags: tuple[str, ...]
+
+
+class PreparedWorker(NamedTuple):
+    """The rows of a `WorkerWrite`."""
+
+    row: WorkerRow
+    events: tuple[EncodedEvent, ...]
+
+
+class PreparedBatch(NamedTuple):
+    """The rows of a `Batch`."""
+
+    at: int
+    correlation_id: str
+    causation_id: str
+    jobs: tuple[PreparedJob, ...]
+    workers: tuple[PreparedWorker, ...]
+
+
+def prepare(batch: Batch) -> PreparedBatch:
+    """The rows of a batch.
+
+    Raises:
+        BrokenError: A stream is in it twice.
+    """
+    _require_distinct(each.after.id for each in batch.jobs)
+    _require_distinct(each.after.id for each in batch.workers)
+    return PreparedBatch(
+        at=to_micros(batch.at),
+        correlation_id=batch.correlation_id,
+        causation_id=batch.causation_id,
+        jobs=tuple(map(_prepare_job, batch.jobs)),
+        workers=tuple(map(_prepare_worker, batch.workers)),
+    )
+
+
+def job_row(job: Job, demand_id: str) -> JobRow:
+    """The job's row."""
+    return JobRow(
+        id=job.id,
+        version=job.version,
+        name=job.spec.name,
+        searched=f"{job.id}\n{job.spec.name}".casefold(),
+        state=str(job.state),
+        priority=int(job.spec.priority),
+        demand_id=demand_id,
+        created_at=to_micros(job.created_at),
+        due_at=_due_at(job),
+        worker_id=None if job.current is None else job.current.worker_id,
+        data=state_codec.encode_job(job),
+    )
+
+
+def worker_row(worker: Worker) -> WorkerRow:
+    """The worker's row."""
+    return WorkerRow(
+        id=worker.id,
+        version=worker.version,
+        has_ended=int(worker.has_ended),
+        data=state_codec.encode_worker(worker),
+    )
+
+
+def _prepare_job(write: JobWrite) -> PreparedJob:
+    job = write.after
+    demand = state_codec.encode_demand(demand_of(job.spec))
+    touched = _touched_attempts(write.events)
+    return PreparedJob(
+        row=job_row(job, state_codec.demand_id(demand)),
+        demand=demand,
+        events=tuple(map(event_codec.encode, write.events)),
+        attempts=tuple(
+            (each.number, state_codec.encode_attempt(each))
+            for each in job.attempts
+            if each.number in touched
+        ),
+        labels=tuple(job.spec.labels.items()),
+        tags=job.spec.tags,
+    )
+
+
+def _prepare_worker(write: WorkerWrite) -> PreparedWorker:
+    return PreparedWorker(
+        row=worker_row(write.after), events=tuple(map(event_codec.encode, write.events))
+    )
+
+
+def _touched_attempts(events: tuple[JobEvent, ...]) -> set[int]:
+    touched: set[int] = set()
+    for event in events:
+        match event:
+            case JobAssigned(attempt=number) | JobAccepted(attempt=number):
+                touched.add(number)
+            case JobCreated() | JobQueued() | JobCancelRequested() | JobRetryRequested():
+                pass
+            case _:
+                if event.end is not None:
+                    touched.add(event.end.number)
+    return touched
+
+
+def _due_at(job: Job) -> int | None:
+    if job.is_terminal:
+        return None
+    instants: list[datetime] = [at for at in (job.not_before, job.deadline) if at is not None]
+    return to_micros(min(instants)) if instants else None
+
+
+def _require_distinct(ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for each in ids:
+        if each in seen:
+            raise BrokenError(f"a batch writes {each} twice: join the two writes")
+        seen.add(each)

@@ -1,0 +1,197 @@
+"""The one thread that writes. Batches that arrive while it commits share its next transaction."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple
+
+from hodei.ports.stores import StoreUnavailableError
+
+from .bulk import BulkStatement
+from .connection import transaction, translate
+from .group import GroupPlan, Head
+from .named_sql import load
+from .rows import PreparedBatch
+
+_SQL: Final = load("writes.sql")
+_INSERT_EVENTS: Final = BulkStatement(_SQL["insert_events"])
+_INSERT_DEMANDS: Final = BulkStatement(_SQL["insert_demands"])
+_UPSERT_JOBS: Final = BulkStatement(_SQL["upsert_jobs"])
+_UPSERT_ATTEMPTS: Final = BulkStatement(_SQL["upsert_attempts"])
+_INSERT_LABELS: Final = BulkStatement(_SQL["insert_labels"])
+_INSERT_TAGS: Final = BulkStatement(_SQL["insert_tags"])
+_UPSERT_WORKERS: Final = BulkStatement(_SQL["upsert_workers"])
+
+_GROUP_ROWS: Final = 2000
+"""Batches join a group until it has this many writes: about 20 ms of work, so that a large batch
+does not hold up the small ones behind it for longer than it must."""
+
+Outcome = int | tuple[str, ...]
+"""The position of a batch's first event, or the streams that conflict."""
+
+
+class _Request(NamedTuple):
+    batch: PreparedBatch
+    future: "asyncio.Future[Outcome]"
+
+
+class _Result(NamedTuple):
+    future: "asyncio.Future[Outcome]"
+    outcome: Outcome | Exception
+
+
+class Writer:
+    """Owns the writing connection. Its methods are called on the event loop's thread.
+
+    Args:
+        connection: Is the writer's own from here on.
+        at_end: Runs on the thread after the last commit, before `close` returns.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, at_end: Callable[[], None]) -> None:
+        self._connection = connection
+        self._at_end = at_end
+        self._loop = asyncio.get_running_loop()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._ended = asyncio.Event()
+        self._closing = False
+        # A daemon: a process that is told to end does not wait for it. What it has not committed
+        # it has not acknowledged either.
+        self._thread = threading.Thread(target=self._run, name="hodei-sqlite-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, batch: PreparedBatch) -> Outcome:
+        """Commits a batch. Cancelled, it leaves the batch to be committed or not.
+
+        Raises:
+            StoreUnavailableError: It was not written, or is not known to be.
+        """
+        if self._closing:
+            raise StoreUnavailableError("the store is closed")
+        request = _Request(batch, self._loop.create_future())
+        self._requests.put(request)
+        return await request.future
+
+    async def close(self) -> None:
+        """Commits what was handed over, then ends the thread. Idempotent."""
+        if not self._closing:
+            self._closing = True
+            self._requests.put(None)
+        await self._ended.wait()
+
+    def _run(self) -> None:
+        try:
+            while group := self._next_group():
+                results = self._commit(group)
+                self._tell(partial(_deliver, results))
+        finally:
+            self._connection.close()
+            self._at_end()
+            self._tell(self._ended.set)
+
+    def _next_group(self) -> list[_Request]:
+        """What has arrived; empty at the end."""
+        request = self._requests.get()
+        if request is None:
+            return []
+        group = [request]
+        rows = _size(request)
+        try:
+            while rows < _GROUP_ROWS:
+                request = self._requests.get_nowait()
+                if request is None:
+                    # Seen again after this group.
+                    self._requests.put(None)
+                    break
+                group.append(request)
+                rows += _size(request)
+        except Empty:
+            pass
+        return group
+
+    def _commit(self, group: list[_Request]) -> list[_Result]:
+        try:
+            with transaction(self._connection):
+                outcomes = self._execute([each.batch for each in group])
+        except Exception as error:  # noqa: BLE001 - handed to the caller; the thread serves others
+            if len(group) > 1 and not _is_busy(error):
+                # One batch that cannot be written must not take the others with it.
+                return [result for each in group for result in self._commit([each])]
+            failure = translate(error) if isinstance(error, sqlite3.Error) else error
+            failure.__cause__ = error if failure is not error else None
+            return [_Result(each.future, failure) for each in group]
+        return [
+            _Result(each.future, outcome) for each, outcome in zip(group, outcomes, strict=True)
+        ]
+
+    def _execute(self, batches: list[PreparedBatch]) -> list[Outcome]:
+        plan = GroupPlan(
+            last_position=self._connection.execute(_SQL["last_position"]).fetchone()[0],
+            jobs=self._job_heads(batches),
+            workers=self._worker_heads(batches),
+        )
+        outcomes = [plan.add(each) for each in batches]
+        write_plan(self._connection, plan)
+        return outcomes
+
+    def _job_heads(self, batches: list[PreparedBatch]) -> dict[str, Head]:
+        ids = [job.row.id for batch in batches for job in batch.jobs]
+        return {
+            id_: Head(position, version, demand_id if state == "QUEUED" else "")
+            for id_, position, version, state, demand_id in self._heads("job_heads", ids)
+        }
+
+    def _worker_heads(self, batches: list[PreparedBatch]) -> dict[str, Head]:
+        ids = [worker.row.id for batch in batches for worker in batch.workers]
+        return {
+            id_: Head(position, version)
+            for id_, position, version in self._heads("worker_heads", ids)
+        }
+
+    def _heads(self, query: str, ids: list[str]) -> list[Any]:
+        if not ids:
+            return []
+        return json.loads(self._connection.execute(_SQL[query], [json.dumps(ids)]).fetchone()[0])
+
+    def _tell(self, callback: Callable[[], None]) -> None:
+        # The loop may have been closed without closing the store: nobody waits any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+
+def write_plan(connection: sqlite3.Connection, plan: GroupPlan) -> None:
+    """Executes a plan, within a transaction of the caller."""
+    _INSERT_EVENTS.execute(connection, plan.events)
+    _INSERT_DEMANDS.execute(connection, list(plan.demands.items()))
+    _UPSERT_JOBS.execute(connection, list(plan.jobs.values()))
+    _UPSERT_ATTEMPTS.execute(connection, list(plan.attempts.values()))
+    _INSERT_LABELS.execute(connection, plan.labels)
+    _INSERT_TAGS.execute(connection, plan.tags)
+    for demand_id, change in plan.queued.items():
+        if change:
+            connection.execute(_SQL["count_queued"], (change, demand_id))
+    _UPSERT_WORKERS.execute(connection, list(plan.workers.values()))
+
+
+def _size(request: _Request) -> int:
+    return len(request.batch.jobs) + len(request.batch.workers)
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _deliver(results: list[_Result]) -> None:
+    for future, outcome in results:
+        if future.done():
+            # Its caller was cancelled.
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
