@@ -1129,14 +1129,16 @@ class RetryJobResponse(_message.Message):
     def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class StreamJobEventsRequest(_message.Message):
-    __slots__ = ("job_id", "after_position", "follow")
+    __slots__ = ("job_id", "after_position", "follow", "include_workers")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_POSITION_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_WORKERS_FIELD_NUMBER: _ClassVar[int]
     job_id: JobId
     after_position: str
     follow: bool
-    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., after_position: _Optional[str] = ..., follow: _Optional[bool] = ...) -> None: ...
+    include_workers: bool
+    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., after_position: _Optional[str] = ..., follow: _Optional[bool] = ..., include_workers: _Optional[bool] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("position", "type", "at", "job_id", "worker_id", "attempt", "state", "reason", "details", "correlation_id")
@@ -1480,15 +1482,24 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "cluster_id", "started_at", "providers", "position")
+    __slots__ = ("version", "cluster_id", "started_at", "providers", "position", "counters")
+    class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
     version: str
     cluster_id: str
     started_at: _timestamp_pb2.Timestamp
     providers: _containers.RepeatedScalarFieldContainer[str]
     position: str
-    def __init__(self, version: _Optional[str] = ..., cluster_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., providers: _Optional[_Iterable[str]] = ..., position: _Optional[str] = ...) -> None: ...
+    counters: _containers.ScalarMap[str, int]
+    def __init__(self, version: _Optional[str] = ..., cluster_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., providers: _Optional[_Iterable[str]] = ..., position: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
