@@ -1,1 +1,67 @@
-""""""
+"""What users import: clients of a Hodei Jobs server, and the resources that they return.
+
+`Client` is for plain programs, `AsyncClient` for those on asyncio; both have the same methods. Start
+with `Client.submit` and `Client.wait`. The command line is built on this package alone.
+"""
+
+from hodei.domain.jobs.reasons import ReasonCode
+from hodei.domain.jobs.spec import (
+    LogPolicy,
+    Priority,
+    SelectorOperator,
+    SelectorRequirement,
+    Toleration,
+)
+from hodei.domain.jobs.states import AttemptState, JobState
+from hodei.domain.logs import LogStream
+from hodei.domain.workers.states import WorkerState
+from hodei.kernel.errors import (
+    AlreadyExistsError,
+    FieldViolation,
+    HodeiError,
+    InvalidFieldsError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    WrongStateError,
+)
+from hodei.sdk.async_client import AsyncClient
+from hodei.sdk.client import Client
+from hodei.sdk.job import Attempt, Job, Reason
+from hodei.sdk.job_event import JobEvent
+from hodei.sdk.job_request import JobRequest
+from hodei.sdk.log_chunk import LogChunk
+from hodei.sdk.server_info import ServerInfo
+from hodei.sdk.worker import Invitation, Worker
+
+__all__ = [
+    "AlreadyExistsError",
+    "AsyncClient",
+    "Attempt",
+    "AttemptState",
+    "Client",
+    "FieldViolation",
+    "HodeiError",
+    "InvalidFieldsError",
+    "Invitation",
+    "Job",
+    "JobEvent",
+    "JobRequest",
+    "JobState",
+    "LogChunk",
+    "LogPolicy",
+    "LogStream",
+    "NotFoundError",
+    "Priority",
+    "Reason",
+    "ReasonCode",
+    "RefusedError",
+    "SelectorOperator",
+    "SelectorRequirement",
+    "ServerInfo",
+    "Toleration",
+    "UnavailableError",
+    "Worker",
+    "WorkerState",
+    "WrongStateError",
+]

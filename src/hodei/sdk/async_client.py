@@ -1,0 +1,305 @@
+"""The client for programs on asyncio."""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, Unpack
+
+from hodei.lifecycle.system_clock import SystemIdSource
+from hodei.sdk import calls
+from hodei.sdk.connection import Connection
+from hodei.sdk.endpoint import find_endpoints
+from hodei.sdk.job import Job, job_from_answer, job_from_wire, queued_job
+from hodei.sdk.job_event import JobEvent, event_from_wire
+from hodei.sdk.job_listing import JobFilter, listing_request
+from hodei.sdk.job_request import JobRequest, encode_request
+from hodei.sdk.log_chunk import LogChunk, chunk_from_wire
+from hodei.sdk.server_info import ServerInfo, server_info_from_wire
+from hodei.sdk.times import seconds_of
+from hodei.sdk.worker import Invitation, Worker, invitation_from_wire, worker_from_wire
+from hodei.wire import hodei_all_in_one_pb2 as pb
+
+_PAGE_SIZE: Final = 500
+_MOST_JOBS: Final = 2**63
+
+
+class AsyncClient:
+    """A client of a Hodei Jobs server, for one event loop.
+
+    Use it in an `async with` block, or call `close` when done. Its methods raise `RefusedError`
+    (or a child of it) for what the server refuses, and `UnavailableError` when no server answers.
+    Streams outlive a server that is started again: they go on where they were.
+    """
+
+    def __init__(
+        self,
+        addresses: str | Sequence[str] | None = None,
+        *,
+        ca_file: Path | None = None,
+        call_timeout: float = 60.0,
+        reconnect_within: float = 60.0,
+    ) -> None:
+        """Connects at the first call, not here.
+
+        Args:
+            addresses: `host:port`, or several; the next is tried when one is gone. Without any,
+                `HODEI_SERVER_ADDRESS`, else localhost:50051.
+            ca_file: The CA that the servers' certificates come from. Without it `HODEI_CA_FILE`;
+                a server on this machine publishes its own for its user.
+            call_timeout: Seconds that one call may take.
+            reconnect_within: Seconds that a stream or a wait goes on without any server.
+
+        Raises:
+            InvalidFieldsError: An address is not one, or the CA file is not there.
+        """
+        self._connection = Connection(
+            find_endpoints(addresses, ca_file=ca_file),
+            call_timeout_s=call_timeout,
+            reconnect_within_s=reconnect_within,
+        )
+        self._ids = SystemIdSource()
+        self._user = getpass.getuser()
+
+    async def submit(self, **request: Unpack[JobRequest]) -> Job:
+        """Queues a job; it is durable once this returns. `JobRequest` lists the arguments.
+
+        Without an `id` one is drawn, so that a call that is sent again makes one job only. Of an
+        `id` that is there already with the same definition, the job as it is now is returned.
+
+        Raises:
+            InvalidFieldsError: Something in it is not allowed; `violations` names the fields.
+            AlreadyExistsError: The id belongs to a job with another definition.
+        """
+        definition = encode_request(request, new_id=self._ids.new())
+        answer = await self._connection.unary(
+            calls.QUEUE_JOB, pb.QueueJobRequest(job_definition=definition, queued_by=self._user)
+        )
+        if answer.already_existed:
+            return await self.get(answer.job_id.value)
+        return queued_job(definition, answer.queued_at, self._user)
+
+    async def submit_many(self, requests: Iterable[JobRequest]) -> list[Job]:
+        """Queues several jobs, all of them or none; as `submit` otherwise.
+
+        Raises:
+            InvalidFieldsError: As `submit` does, or there are more than a batch may hold.
+            AlreadyExistsError: As `submit` does.
+        """
+        definitions = [encode_request(each, new_id=self._ids.new()) for each in requests]
+        if not definitions:
+            return []
+        answer = await self._connection.unary(
+            calls.QUEUE_JOBS,
+            pb.QueueJobsRequest(job_definitions=definitions, queued_by=self._user),
+        )
+        return [
+            await self.get(queued.job_id.value)
+            if queued.already_existed
+            else queued_job(definition, answer.queued_at, self._user)
+            for definition, queued in zip(definitions, answer.jobs, strict=True)
+        ]
+
+    async def get(self, job_id: str) -> Job:
+        """The job as it is now.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        answer = await self._connection.unary(
+            calls.GET_JOB, pb.GetJobRequest(job_id=pb.JobId(value=job_id))
+        )
+        return job_from_answer(answer)
+
+    async def wait(self, job_id: str, *, timeout: float | str | None = None) -> Job:  # noqa: ASYNC109 - what users of clients expect
+        """Waits for the job's end and returns it. Follows its events; does not poll.
+
+        Args:
+            job_id: The job.
+            timeout: Seconds, or text such as `2m`; without it, as long as it takes.
+
+        Raises:
+            NotFoundError: There is none with this id.
+            TimeoutError: It had not ended in time; it goes on.
+        """
+        within_s = None if timeout is None else seconds_of(timeout, field="timeout")
+        try:
+            async with asyncio.timeout(within_s):
+                job = await self.get(job_id)
+                while not job.is_terminal:
+                    async for _ in self.events(job_id, after=job.position):
+                        pass
+                    job = await self.get(job_id)
+                return job
+        except TimeoutError:
+            raise TimeoutError(f"job {job_id} had not ended after {timeout}; it goes on") from None
+
+    async def cancel(self, job_id: str, *, reason: str = "") -> Job:
+        """Asks for the job's end; it may take its grace. Asking again changes nothing.
+
+        Raises:
+            NotFoundError: There is none with this id.
+            WrongStateError: It has ended in another way.
+        """
+        await self._connection.unary(
+            calls.CANCEL_JOB,
+            pb.CancelJobRequest(
+                job_id=pb.JobId(value=job_id), reason=reason, cancelled_by=self._user
+            ),
+        )
+        return await self.get(job_id)
+
+    async def retry(self, job_id: str) -> Job:
+        """Queues a job that has ended, but not succeeded, for a fresh round of attempts.
+
+        Raises:
+            NotFoundError: There is none with this id.
+            WrongStateError: It has not ended, or has succeeded.
+        """
+        await self._connection.unary(
+            calls.RETRY_JOB,
+            pb.RetryJobRequest(job_id=pb.JobId(value=job_id), requested_by=self._user),
+        )
+        return await self.get(job_id)
+
+    async def jobs(
+        self, *, limit: int | None = None, **wanted: Unpack[JobFilter]
+    ) -> AsyncIterator[Job]:
+        """Yields jobs, the newest first, at most `limit`. `JobFilter` lists the conditions."""
+        request = listing_request(wanted)
+        left = _MOST_JOBS if limit is None else limit
+        while left > 0:
+            request.page_size = min(left, _PAGE_SIZE)
+            answer = await self._connection.unary(calls.LIST_JOBS, request)
+            for summary in answer.jobs[:left]:
+                yield job_from_wire(summary.job_id.value, summary.name, summary.detail)
+            left -= len(answer.jobs)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+    async def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = True,
+        attempt: int = 0,
+        stdout_offset: int = 0,
+        stderr_offset: int = 0,
+        after_sequence: int = 0,
+    ) -> AsyncIterator[LogChunk]:
+        """Yields the job's output, byte for byte, in the order in which it was stored.
+
+        Args:
+            job_id: The job.
+            follow: Go on with what comes until the job's end; else end with what there is.
+            attempt: Of this attempt only; 0: of each in turn, or of the newest one when an offset
+                is given.
+            stdout_offset: Leave out what comes before this byte of stdout.
+            stderr_offset: Leave out what comes before this byte of stderr.
+            after_sequence: Go on after the chunk that had this sequence.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        request = pb.SubscribeLogsRequest(
+            job_id=job_id,
+            include_history=True,
+            follow=follow,
+            attempt=attempt,
+            stdout_offset=stdout_offset,
+            stderr_offset=stderr_offset,
+            after_sequence=after_sequence,
+            raw=True,
+        )
+        has_offset = stdout_offset > 0 or stderr_offset > 0
+        async for entry in self._connection.stream(calls.SUBSCRIBE_LOGS, lambda: request):
+            request.after_sequence = entry.sequence
+            if has_offset:
+                # "The newest attempt" must stay the same one after a break.
+                request.attempt = entry.attempt
+            yield chunk_from_wire(entry)
+
+    async def events(
+        self, job_id: str | None = None, *, after: str | None = None, follow: bool = True
+    ) -> AsyncIterator[JobEvent]:
+        """Yields what happened and happens, each event once, in order.
+
+        Args:
+            job_id: Only this job's, and those of workers that were provisioned for it; ends with
+                the job.
+            after: Goes on after this position; without it, from the first event.
+            follow: Go on with what happens from now on.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        request = pb.StreamJobEventsRequest(
+            job_id=pb.JobId(value=job_id) if job_id else None,
+            after_position=after or "",
+            follow=follow,
+        )
+        async for event in self._connection.stream(calls.STREAM_JOB_EVENTS, lambda: request):
+            request.after_position = event.position
+            yield event_from_wire(event)
+
+    async def workers(self, *, include_ended: bool = False) -> AsyncIterator[Worker]:
+        """Yields the workers; also those that have ended, when asked."""
+        request = pb.ListWorkersRequest(include_ended=include_ended, page_size=_PAGE_SIZE)
+        while True:
+            answer = await self._connection.unary(calls.LIST_WORKERS, request)
+            for worker in answer.workers:
+                yield worker_from_wire(worker)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+    async def get_worker(self, worker_id: str) -> Worker:
+        """The worker as it is now.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        request = pb.GetWorkerRequest(worker_id=worker_id)
+        answer = await self._connection.unary(calls.GET_WORKER, request)
+        return worker_from_wire(answer.worker)
+
+    async def drain_worker(self, worker_id: str) -> Worker:
+        """Lets the worker finish what it has and end. Asking again changes nothing.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        request = pb.DrainWorkerRequest(worker_id=worker_id, requested_by=self._user)
+        answer = await self._connection.unary(calls.DRAIN_WORKER, request)
+        return worker_from_wire(answer.worker)
+
+    async def invite_worker(
+        self, *, name: str = "", labels: Mapping[str, str] | None = None
+    ) -> Invitation:
+        """Makes a one-time password for a worker that somebody starts by hand."""
+        request = pb.InviteWorkerRequest(name=name, labels=labels)
+        answer = await self._connection.unary(calls.INVITE_WORKER, request)
+        server = await self.server_info()
+        return invitation_from_wire(answer, request, cluster_id=server.cluster_id)
+
+    async def server_info(self) -> ServerInfo:
+        """What the server says of itself."""
+        answer = await self._connection.unary(calls.GET_SERVER_INFO, pb.GetServerInfoRequest())
+        return server_info_from_wire(answer)
+
+    async def close(self) -> None:
+        """Lets go of the server. Idempotent."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

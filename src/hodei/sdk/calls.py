@@ -1,0 +1,51 @@
+"""The server's calls that clients use, each with the types of its request and its answers."""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from hodei.wire import hodei_all_in_one_pb2 as pb
+
+RequestT = TypeVar("RequestT", bound=Message)
+AnswerT = TypeVar("AnswerT", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[RequestT, AnswerT]):
+    """One call. The generated stubs carry no types; this does."""
+
+    path: str
+    request: type[RequestT]
+    answer: type[AnswerT]
+    is_repeatable: bool = True
+    """Whether asking twice does the same as asking once."""
+
+
+_JOBS: Final = "/hodei.JobExecutionService"
+_LOGS: Final = "/hodei.LogStreamService"
+_WORKERS: Final = "/hodei.WorkerService"
+
+# Repeatable although they change something: the client draws the ids of jobs, and a cancelled job
+# or a draining worker stays so.
+QUEUE_JOB: Final = Call(f"{_JOBS}/QueueJob", pb.QueueJobRequest, pb.QueueJobResponse)
+QUEUE_JOBS: Final = Call(f"{_JOBS}/QueueJobs", pb.QueueJobsRequest, pb.QueueJobsResponse)
+CANCEL_JOB: Final = Call(f"{_JOBS}/CancelJob", pb.CancelJobRequest, pb.CancelJobResponse)
+DRAIN_WORKER: Final = Call(f"{_WORKERS}/DrainWorker", pb.DrainWorkerRequest, pb.DrainWorkerResponse)
+
+GET_JOB: Final = Call(f"{_JOBS}/GetJob", pb.GetJobRequest, pb.GetJobResponse)
+LIST_JOBS: Final = Call(f"{_JOBS}/ListJobs", pb.ListJobsRequest, pb.ListJobsResponse)
+STREAM_JOB_EVENTS: Final = Call(f"{_JOBS}/StreamJobEvents", pb.StreamJobEventsRequest, pb.JobEvent)
+SUBSCRIBE_LOGS: Final = Call(f"{_LOGS}/SubscribeLogs", pb.SubscribeLogsRequest, pb.JobLogEntry)
+LIST_WORKERS: Final = Call(f"{_WORKERS}/ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
+GET_WORKER: Final = Call(f"{_WORKERS}/GetWorker", pb.GetWorkerRequest, pb.GetWorkerResponse)
+GET_SERVER_INFO: Final = Call(
+    "/hodei.ServerService/GetServerInfo", pb.GetServerInfoRequest, pb.GetServerInfoResponse
+)
+
+RETRY_JOB: Final = Call(
+    f"{_JOBS}/RetryJob", pb.RetryJobRequest, pb.RetryJobResponse, is_repeatable=False
+)
+INVITE_WORKER: Final = Call(
+    f"{_WORKERS}/InviteWorker", pb.InviteWorkerRequest, pb.InviteWorkerResponse, is_repeatable=False
+)
