@@ -4,60 +4,191 @@ A slot is a small child of the agent, forked before grpc or asyncio start. It is
 its job, so that the job's tree is exactly the slot's descendants, whatever they fork or detach.
 """
 
-from dataclasses import dataclass
+import asyncio
+import os
+import socket
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from hodei.domain.jobs.reasons import ReasonCode
+from hodei.agent import process_tree, slot_loop, slot_wire
+from hodei.agent.cgroups import WorkerCgroup
+from hodei.agent.job_process import ExitReport, SlotDiedError, SpawnError, SpawnRequest
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpawnRequest:
-    """The main process of a job."""
-
-    argv: tuple[bytes, ...]
-    """Exactly what the program gets; the first is looked up on the job's own PATH."""
-    env: dict[bytes, bytes]
-    """All of the job's environment; nothing is added to it."""
-    cwd: bytes
-    """Where the program starts; it must be there."""
-    stdin_fd: int
-    stdout_fd: int
-    stderr_fd: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitReport:
-    """How a job's main process ended; by then its whole tree is gone."""
-
-    exit_code: int | None
-    """Set when it exited by itself."""
-    signal: int | None
-    """Set when a signal ended it."""
-    user_cpu_s: float
-    """Of the main process and of the children that it waited for."""
-    system_cpu_s: float
-    max_rss_bytes: int
-    """The largest resident set of any one of them."""
-    out_of_memory: bool = False
-    """Whether the kernel ended it because memory ran out."""
+__all__ = [
+    "ExitReport",
+    "SlotDiedError",
+    "SlotProcess",
+    "SpawnError",
+    "SpawnRequest",
+    "fork_slots",
+]
 
 
-class SpawnError(Exception):
-    """A job's main process could not be started; nothing of it runs.
+class SlotProcess:
+    """A slot, for the agent's event loop. One job at a time: `spawn`, then `wait`.
 
     Attributes:
-        reason_code: COMMAND_NOT_FOUND, PERMISSION_DENIED, FILE_NOT_FOUND (the working
-            directory) or PROCESS_SPAWN_FAILED.
-        message: What is wrong and what to do, for people.
+        index: Its number, from 0.
+        pid: Of the slot process.
+        died: Set when the slot process is gone. What it left was killed before.
     """
 
-    def __init__(self, reason_code: ReasonCode, message: str) -> None:
-        self.reason_code = reason_code
-        self.message = message
-        super().__init__(message)
+    def __init__(self, index: int, pid: int, channel: socket.socket) -> None:
+        self.index = index
+        self.pid = pid
+        self.died = asyncio.Event()
+        self._channel = channel
+        self._ended = asyncio.Event()
+        self._spawned: asyncio.Future[int] | None = None
+        self._report: ExitReport | None = None
+        self._runs = False
+
+    async def attach(self) -> None:
+        """Listens to the slot on the running event loop."""
+        asyncio.get_running_loop().add_reader(self._channel, self._on_readable)
+
+    async def spawn(self, request: SpawnRequest) -> int:
+        """Starts a job's main process; returns its pid.
+
+        The descriptors stay the caller's. Cancelled, it leaves a job behind that may run: call
+        `kill_tree` and `wait`.
+
+        Raises:
+            SpawnError: It does not run.
+            SlotDiedError: The slot is gone.
+        """
+        assert not self._runs, "a slot runs one job at a time"
+        if self.died.is_set():
+            raise self._death()
+        packet = slot_wire.encode_spawn(request)
+        fds = [request.stdin_fd, request.stdout_fd, request.stderr_fd]
+        self._ended.clear()
+        self._report = None
+        self._runs = True
+        self._spawned = asyncio.get_running_loop().create_future()
+        if len(packet) <= slot_wire.MAX_PACKET:
+            self._send(packet, fds)
+        else:
+            packet, file = slot_wire.in_file(packet)
+            try:
+                self._send(packet, [*fds, file])
+            finally:
+                os.close(file)
+        return await self._spawned
+
+    async def wait(self) -> ExitReport:
+        """Waits until the main process has ended and its whole tree is gone.
+
+        Raises:
+            SlotDiedError: The slot went first. Nothing of the job is left then either.
+        """
+        await self._ended.wait()
+        if self._report is None:
+            raise self._death()
+        return self._report
+
+    def signal_tree(self, signum: int) -> None:
+        """Sends a signal once to each process of the job; nothing when there is no job."""
+        if self._runs:
+            self._send(slot_wire.encode_signal(signum))
+
+    def kill_tree(self) -> None:
+        """Ends every process of the job, with SIGKILL; `wait` tells when it is done."""
+        if self._runs:
+            self._send(slot_wire.KILL)
+
+    def close(self) -> None:
+        """Lets go of the slot, which ends its job and itself. Idempotent."""
+        with suppress(RuntimeError):  # attached to no loop, or to one that has ended
+            asyncio.get_running_loop().remove_reader(self._channel)
+        self._channel.close()
+
+    def _death(self) -> SlotDiedError:
+        return SlotDiedError(f"slot {self.index} (process {self.pid}) is gone")
+
+    def _send(self, packet: bytes, fds: Sequence[int] = ()) -> None:
+        # A slot that has died says so by the end of its channel, which is read in its turn.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self._channel, [packet], fds)
+
+    def _on_readable(self) -> None:
+        try:
+            packet = self._channel.recv(slot_wire.MAX_PACKET)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            packet = b""
+        if not packet:
+            self._on_death()
+            return
+        match slot_wire.decode_reply(packet):
+            case slot_wire.Spawned(pid):
+                self._settle(pid)
+            case SpawnError() as error:
+                self._runs = False
+                self._settle(error)
+            case ExitReport() as report:
+                self._runs = False
+                self._report = report
+                self._ended.set()
+
+    def _settle(self, outcome: int | Exception) -> None:
+        spawned, self._spawned = self._spawned, None
+        if spawned is None or spawned.done():  # the caller was cancelled meanwhile
+            return
+        if isinstance(outcome, int):
+            spawned.set_result(outcome)
+        else:
+            spawned.set_exception(outcome)
+
+    def _on_death(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel)
+        # Killing takes as long as the kernel needs; the loop has other jobs to look after.
+        strays = loop.run_in_executor(None, process_tree.end_strays)
+        strays.add_done_callback(self._bury)
+
+    def _bury(self, strays: asyncio.Future[None]) -> None:
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        self._runs = False
+        self.died.set()
+        self._ended.set()
+        self._settle(self._death())
+        strays.result()
 
 
-class SlotDiedError(Exception):
-    """The slot process is gone, and with it the job: what it left was killed.
+def fork_slots(
+    count: int, *, cgroup: WorkerCgroup | None, job_umask: int, keep: Collection[int] = ()
+) -> list[SlotProcess]:
+    """Forks slot processes off this one, which must have no other threads yet.
 
-    The worker is broken: it takes no further job.
+    Args:
+        count: How many.
+        cgroup: The worker's, where it has one.
+        job_umask: What jobs get.
+        keep: Descriptors that the slots keep open until they end.
     """
+    agent_pid = os.getpid()
+    slots: list[SlotProcess] = []
+    for index in range(count):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        part = cgroup.slot(index) if cgroup is not None else None
+        pid = os.fork()
+        if pid == 0:
+            close_all_but({0, 1, 2, theirs.fileno(), *keep})
+            slot_loop.run_slot(index, theirs, agent_pid=agent_pid, cgroup=part, job_umask=job_umask)
+        theirs.close()
+        ours.setblocking(False)
+        slots.append(SlotProcess(index, pid, ours))
+    return slots
+
+
+def close_all_but(keep: set[int]) -> None:
+    """Closes every descriptor of this process but some."""
+    start = 0
+    for fd in sorted(keep):
+        if start < fd:  # closerange(0, 0) closes all: it asks the kernel for 0 to -1
+            os.closerange(start, fd)
+        start = fd + 1
+    os.closerange(start, os.sysconf("SC_OPEN_MAX"))

@@ -1,0 +1,85 @@
+"""Starts a worker by hand, or the zygote that starts them for the local provider."""
+
+import argparse
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from hodei.agent import zygote
+from hodei.agent.keeper import Prepare, Worker, keep
+from hodei.kernel.errors import RefusedError
+
+EXIT_USAGE: Final = 2
+"""The agent was not started: something about the command or the bootstrap document is wrong."""
+
+
+def main(arguments: Sequence[str], prepare: Prepare, preload: Callable[[], None]) -> int:
+    """Runs `python -m hodei.agent`; returns the exit code.
+
+    Args:
+        arguments: Without the program's name; `zygote` alone is for the local provider.
+        prepare: Makes the agent.
+        preload: Imports what the agent will need.
+    """
+    if list(arguments) == ["zygote"]:
+        preload()
+        return zygote.serve(prepare)
+    parser = argparse.ArgumentParser(
+        prog="python -m hodei.agent",
+        description="Runs a Hodei worker until it is drained (SIGTERM) or refused.",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=Path,
+        metavar="FILE",
+        help="the bootstrap document, readable by its owner alone; else it is read from stdin",
+    )
+    parser.add_argument(
+        "--work-dir",
+        type=Path,
+        metavar="DIR",
+        help="where jobs and unsent output live; else a temporary directory, removed at the end",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.work_dir is not None:
+            return _work(options.bootstrap, options.work_dir.absolute(), prepare)
+        with tempfile.TemporaryDirectory(prefix="hodei-worker-") as directory:
+            return _work(options.bootstrap, Path(directory), prepare)
+    except (OSError, RefusedError) as error:
+        print(f"hodei worker: {error}", file=sys.stderr)  # noqa: T201 - told to whoever started it
+        return EXIT_USAGE
+
+
+def _work(bootstrap: Path | None, directory: Path, prepare: Prepare) -> int:
+    document = _read_stdin() if bootstrap is None else bootstrap.read_bytes()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepared = prepare(document, directory / "work")
+    job_umask = os.umask(0o077)
+    with (directory / "alive.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(
+                f"another worker works in {directory}: end it, or give this one its own --work-dir"
+            ) from error
+        worker = Worker(
+            worker_id=prepared.worker_id,
+            slots=prepared.slots,
+            directory=directory,
+            job_umask=job_umask,
+            lock_fd=lock.fileno(),
+        )
+        return keep(worker, prepared.run)
+
+
+def _read_stdin() -> bytes:
+    document = sys.stdin.buffer.read()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return document

@@ -1,0 +1,32 @@
+"""The agent that a worker runs between its keeper and its slots."""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from hodei.agent.bootstrap import parse_document
+from hodei.agent.keeper import Prepared
+from hodei.agent.slots import SlotProcess
+
+
+def prepare(document: bytes, work_dir: Path) -> Prepared:
+    """Reads a bootstrap document.
+
+    Raises:
+        InvalidFieldsError: It is none; names what is wrong with it.
+    """
+    bootstrap = parse_document(document)
+
+    def run(slots: Sequence[SlotProcess]) -> int:
+        # Imported only here, grpc is in the agent alone, and not in its keeper and slots.
+        from hodei.agent.identity import ChildKeySource  # noqa: PLC0415
+        from hodei.agent.shell import run_agent  # noqa: PLC0415
+
+        return run_agent(bootstrap, work_dir=work_dir, slots=slots, key_source=ChildKeySource())
+
+    return Prepared(worker_id=bootstrap.worker_id, slots=bootstrap.slots, run=run)
+
+
+def preload() -> None:
+    """Imports all that an agent will need."""
+    importlib.import_module("hodei.agent.shell")
