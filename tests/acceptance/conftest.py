@@ -1,0 +1,46 @@
+"""Servers for the acceptance tests. All of them are real processes, ended by id afterwards."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from acceptance.harness import HodeiServer
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real processes on a busy machine need longer than a unit test may take."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(90))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HodeiServer]:
+    """A server that tests share; whoever kills or fills one starts their own."""
+    shared = HodeiServer(data_dir=tmp_path_factory.mktemp("shared") / "data")
+    try:
+        yield shared.start()
+    finally:
+        shared.close()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., HodeiServer]]:
+    """Starts a server of the test's own; options are those of `hodei dev`."""
+    started: list[HodeiServer] = []
+
+    def start(*options: str, data_dir: Path | None = None) -> HodeiServer:
+        own = HodeiServer(
+            data_dir=data_dir or tmp_path / f"data{len(started)}", options=list(options)
+        )
+        started.append(own)
+        return own.start()
+
+    yield start
+    for own in started:
+        own.close()
