@@ -1,1 +1,0 @@
-"""The agent's decisions, pure: `(state, event) -> effects`."""
