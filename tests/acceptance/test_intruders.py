@@ -4,7 +4,7 @@ import contextlib
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from acceptance.harness import HodeiServer, eventually
+from hodei.lifecycle.system_clock import SystemClock
 from hodei.sdk import Invitation
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
@@ -133,7 +134,7 @@ def test_a_password_used_again_with_the_same_key_gives_the_same_certificate(
     (identity,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     assert identity.endswith(f"/worker/{invitation.worker_id}")
     assert names.get_values_for_type(x509.DNSName) == []
-    assert leaf.not_valid_after_utc - datetime.now(UTC) <= timedelta(hours=4)
+    assert leaf.not_valid_after_utc - SystemClock().now() <= timedelta(hours=4)
 
 
 def test_a_password_used_again_with_another_key_is_refused_and_logged(server: HodeiServer) -> None:
@@ -230,7 +231,7 @@ def stream_of(
 def test_a_certificate_of_another_ca_opens_no_stream(server: HodeiServer) -> None:
     member = join(server)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, member.worker_id)])
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     forged = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -244,17 +245,15 @@ def test_a_certificate_of_another_ca_opens_no_stream(server: HodeiServer) -> Non
     credentials = grpc.ssl_channel_credentials(
         member.ca_pem.encode(), member.key.pem, forged.public_bytes(PEM)
     )
-    with stream_of(server, credentials, member.worker_id) as stream:
-        with pytest.raises(grpc.RpcError):
-            stream.expect("welcome")
+    with stream_of(server, credentials, member.worker_id) as stream, pytest.raises(grpc.RpcError):
+        stream.expect("welcome")
 
 
 def test_no_certificate_opens_no_stream(server: HodeiServer) -> None:
     member = join(server)
     credentials = grpc.ssl_channel_credentials(member.ca_pem.encode())
-    with stream_of(server, credentials, member.worker_id) as stream:
-        with pytest.raises(grpc.RpcError):
-            stream.expect("welcome")
+    with stream_of(server, credentials, member.worker_id) as stream, pytest.raises(grpc.RpcError):
+        stream.expect("welcome")
 
 
 def test_a_worker_cannot_speak_for_another(server: HodeiServer) -> None:
@@ -326,9 +325,8 @@ def test_a_worker_cannot_end_a_job_of_another(server: HodeiServer) -> None:
 
 def test_garbage_on_the_workers_and_the_enrolment_port_stops_nobody(server: HodeiServer) -> None:
     for port in ("worker", "enroll"):
-        with grpc.insecure_channel(server.addresses[port]) as channel:
-            with pytest.raises(grpc.RpcError):
-                rpc.WorkerAgentServiceStub(channel).Register(pb.RegisterWorkerRequest(), timeout=5)
+        with grpc.insecure_channel(server.addresses[port]) as channel, pytest.raises(grpc.RpcError):
+            rpc.WorkerAgentServiceStub(channel).Register(pb.RegisterWorkerRequest(), timeout=5)
     with server.client() as client:
         assert client.wait(client.submit(command=["true"]).id, timeout=10).state == "SUCCEEDED"
 
