@@ -106,7 +106,7 @@ def job_event(stored: StoredEvent) -> pb.JobEvent:
     return view
 
 
-def details(event: JobEvent | WorkerEvent) -> dict[str, str]:
+def details(event: JobEvent | WorkerEvent) -> dict[str, str]:  # noqa: PLR0911 - one arm an event
     """What else the event says, flat and as text; never a password, a token or a key."""
     match event:
         case JobCreated():
@@ -134,7 +134,7 @@ def details(event: JobEvent | WorkerEvent) -> dict[str, str]:
             return _worker_details(event)
 
 
-def _worker_details(event: WorkerEvent) -> dict[str, str]:
+def _worker_details(event: WorkerEvent) -> dict[str, str]:  # noqa: PLR0911 - as above
     match event:
         case WorkerProvisioningRequested():
             return _set(

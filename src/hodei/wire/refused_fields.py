@@ -4,6 +4,7 @@ Each is refused by name, with what to do instead: a field that is silently ignor
 broken later.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import Message
@@ -86,7 +87,12 @@ def refuse_unsupported(definition: pb.JobDefinition, refusals: Refusals) -> None
         refusals.refuse("timeout.heartbeat_timeout")
     if definition.HasField("scheduling"):
         _refuse_scheduling(definition.scheduling, refusals)
-    for index, toleration in enumerate(definition.tolerations):
+    if definition.tolerations:
+        _refuse_eviction(definition.tolerations, refusals)
+
+
+def _refuse_eviction(tolerations: Iterable[pb.Toleration], refusals: Refusals) -> None:
+    for index, toleration in enumerate(tolerations):
         if toleration.HasField("toleration_seconds"):
             refusals.add(
                 f"tolerations[{index}].toleration_seconds",
