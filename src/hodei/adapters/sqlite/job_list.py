@@ -54,7 +54,7 @@ def _page(job_filter: JobFilter) -> LiteralString:
 
 
 def _count(job_filter: JobFilter) -> LiteralString:
-    states = [_SQL["has_state"]] if job_filter.states else []
+    states: list[LiteralString] = [_SQL["has_state"]] if job_filter.states else []
     parts: list[LiteralString] = [_SQL["count_head"], *states, *_conditions(job_filter)]
     return "\n".join(parts)
 

@@ -14,6 +14,7 @@ from hodei.wire import event_codec, state_codec
 
 from .instants import from_micros, to_micros
 from .named_sql import load
+from .rows import due_at
 
 _SQL: Final = load("reads.sql")
 
@@ -85,9 +86,10 @@ def held_jobs(connection: sqlite3.Connection, worker_id: WorkerId | None) -> lis
 
 
 def due_jobs(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Job]:
-    """See `JobStore.due_jobs`; oldest first."""
+    """See `JobStore.due_jobs`; the longest due first."""
     parameters = {"now": to_micros(now), "limit": limit}
-    return _in_order(pick_jobs(connection, _SQL["pick_due"], parameters))
+    found = pick_jobs(connection, _SQL["pick_due"], parameters)
+    return [job for _, job in sorted(found.items(), key=lambda item: (due_at(item[1]), item[0]))]
 
 
 def next_due(connection: sqlite3.Connection) -> datetime | None:

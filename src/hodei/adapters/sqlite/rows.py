@@ -109,10 +109,18 @@ def job_row(job: Job, demand_id: str) -> JobRow:
         priority=int(job.spec.priority),
         demand_id=demand_id,
         created_at=to_micros(job.created_at),
-        due_at=_due_at(job),
+        due_at=due_at(job),
         worker_id=None if job.current is None else job.current.worker_id,
         data=state_codec.encode_job(job),
     )
+
+
+def due_at(job: Job) -> int | None:
+    """When `due_jobs` shows the job, in microseconds; None for never."""
+    if job.is_terminal:
+        return None
+    instants: list[datetime] = [at for at in (job.not_before, job.deadline) if at is not None]
+    return to_micros(min(instants)) if instants else None
 
 
 def worker_row(worker: Worker) -> WorkerRow:
@@ -161,13 +169,6 @@ def _touched_attempts(events: tuple[JobEvent, ...]) -> set[int]:
                 if event.end is not None:
                     touched.add(event.end.number)
     return touched
-
-
-def _due_at(job: Job) -> int | None:
-    if job.is_terminal:
-        return None
-    instants: list[datetime] = [at for at in (job.not_before, job.deadline) if at is not None]
-    return to_micros(min(instants)) if instants else None
 
 
 def _require_distinct(ids: Iterable[str]) -> None:

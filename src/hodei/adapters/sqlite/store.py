@@ -107,7 +107,7 @@ class SqliteStore:
         )
 
     async def due_jobs(self, now: datetime, *, limit: int) -> list[Job]:
-        """See `JobStore.due_jobs`; oldest first."""
+        """See `JobStore.due_jobs`; the longest due first."""
         return await self._readers.read(
             lambda connection: job_reads.due_jobs(connection, now, limit)
         )

@@ -1,0 +1,299 @@
+"""What every log store owes, whatever it is made of."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hodei.adapters.logstore import MemoryLogStore, SegmentLogStore
+from hodei.domain.logs import LogChunk, LogEntry, LogGapError, LogStream
+from hodei.kernel.ids import JobId
+from hodei.ports.logs import LogStore, StreamEnd
+
+OUT, ERR = LogStream.STDOUT, LogStream.STDERR
+JOB, OTHER = JobId("job-1"), JobId("job-2")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class JumpingClock:
+    def __init__(self) -> None:
+        self.time = START
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return (self.time - START).total_seconds()
+
+
+Reopen = Callable[[], Awaitable[LogStore]]
+
+
+class Stores:
+    """A store, and how to close it and open it again."""
+
+    def __init__(self, kind: str, directory: Path, clock: JumpingClock) -> None:
+        self.clock = clock
+        self._kind = kind
+        self._directory = directory
+        self._opened: list[LogStore] = []
+
+    async def reopen(self) -> LogStore:
+        if self._kind == "memory":
+            self._opened = self._opened or [MemoryLogStore(self.clock)]
+        else:
+            await self.close()
+            self._opened.append(await SegmentLogStore.open(self._directory, self.clock))
+        return self._opened[-1]
+
+    async def close(self) -> None:
+        for store in self._opened:
+            await store.close()
+
+
+@pytest.fixture(params=["memory", "segments"])
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    stores = Stores(request.param, tmp_path / "logs", JumpingClock())
+    yield stores
+    await stores.close()
+
+
+@pytest.fixture
+async def store(stores: Stores) -> LogStore:
+    return await stores.reopen()
+
+
+def chunk(
+    data: bytes,
+    offset: int = 0,
+    stream: LogStream = OUT,
+    attempt: int = 1,
+    job_id: JobId = JOB,
+) -> LogChunk:
+    return LogChunk(
+        job_id=job_id, attempt=attempt, stream=stream, offset=offset, data=data, at=START
+    )
+
+
+def end(at: int, stream: LogStream = OUT, attempt: int = 1, job_id: JobId = JOB) -> StreamEnd:
+    return StreamEnd(job_id=job_id, attempt=attempt, stream=stream, end=at)
+
+
+async def read_all(
+    store: LogStore, after: int = 0, attempt: int = 0, job_id: JobId = JOB
+) -> list[LogEntry]:
+    return await store.read(job_id, after_sequence=after, max_bytes=1 << 30, attempt=attempt)
+
+
+def told(entries: list[LogEntry]) -> list[tuple[int, bytes]]:
+    return [(entry.sequence, entry.chunk.data) for entry in entries]
+
+
+async def test_chunks_come_back_whole_and_in_their_order(store: LogStore):
+    chunks = [chunk(b"one\n"), chunk(b"\0\r\xff", 0, ERR), chunk(b"two", 4)]
+
+    assert await store.append(chunks) == [end(7), end(3, ERR)]
+    entries = await read_all(store)
+
+    assert [entry.chunk for entry in entries] == chunks
+    assert [entry.sequence for entry in entries] == [4, 7, 10]
+    assert await store.last_sequence(JOB) == 10
+
+
+async def test_output_survives_a_restart(stores: Stores, store: LogStore):
+    await store.append([chunk(b"before"), chunk(b"other", job_id=OTHER)])
+    store = await stores.reopen()
+    await store.append([chunk(b" after", 6)])
+
+    assert told(await read_all(store)) == [(6, b"before"), (12, b" after")]
+    assert told(await read_all(store, job_id=OTHER)) == [(5, b"other")]
+    assert await store.ends(JOB, 1) == {OUT: 12, ERR: 0}
+
+
+async def test_an_unknown_job_has_nothing(store: LogStore):
+    assert await read_all(store) == []
+    assert await store.ends(JOB, 1) == {OUT: 0, ERR: 0}
+    assert await store.last_sequence(JOB) == 0
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 5}) == 0
+
+
+async def test_appending_nothing_is_answered_with_nothing(store: LogStore):
+    assert await store.append([]) == []
+
+
+async def test_what_is_stored_already_is_left_out_whatever_it_says(store: LogStore):
+    await store.append([chunk(b"abcdef")])
+
+    assert await store.append([chunk(b"XXX", 2)]) == [end(6)]
+    assert await store.append([chunk(b"YYYYgh", 2)]) == [end(8)]
+    assert b"".join(data for _, data in told(await read_all(store))) == b"abcdefgh"
+    assert await store.last_sequence(JOB) == 8
+
+
+async def test_chunks_of_one_call_overlap_like_those_of_two(store: LogStore):
+    assert await store.append([chunk(b"abc"), chunk(b"bcd", 1), chunk(b"abc")]) == [end(4)]
+    assert told(await read_all(store)) == [(3, b"abc"), (4, b"d")]
+
+
+async def test_a_chunk_without_data_stores_nothing_and_tells_the_end(store: LogStore):
+    assert await store.append([chunk(b"")]) == [end(0)]
+    assert await store.append([chunk(b"abc"), chunk(b"", 3)]) == [end(3)]
+    assert told(await read_all(store)) == [(3, b"abc")]
+
+
+async def test_a_gap_is_refused_and_what_came_before_it_is_kept(store: LogStore):
+    chunks = [chunk(b"abc"), chunk(b"xyz", 4), chunk(b"def", 3), chunk(b"e", 0, ERR)]
+
+    with pytest.raises(LogGapError) as caught:
+        await store.append(chunks)
+
+    assert caught.value.stored_end == 3
+    assert caught.value.chunk == chunks[1]
+    assert told(await read_all(store)) == [(3, b"abc")]
+    assert await store.ends(JOB, 1) == {OUT: 3, ERR: 0}
+
+
+async def test_a_gap_of_one_caller_does_not_touch_another(store: LogStore):
+    with pytest.raises(LogGapError):
+        await store.append([chunk(b"x", 1)])
+    assert await store.append([chunk(b"ok", job_id=OTHER)]) == [end(2, job_id=OTHER)]
+    assert await store.append([chunk(b"a")]) == [end(1)]
+
+
+async def test_attempts_have_offsets_of_their_own_and_share_the_sequence(store: LogStore):
+    await store.append([chunk(b"first")])
+    await store.append([chunk(b"second", attempt=2)])
+
+    assert told(await read_all(store)) == [(5, b"first"), (11, b"second")]
+    assert told(await read_all(store, attempt=2)) == [(11, b"second")]
+    assert told(await read_all(store, attempt=1)) == [(5, b"first")]
+    assert await read_all(store, attempt=3) == []
+    assert await store.ends(JOB, 2) == {OUT: 6, ERR: 0}
+
+
+async def test_jobs_do_not_see_each_other(store: LogStore):
+    ends = await store.append([chunk(b"mine"), chunk(b"theirs", job_id=OTHER)])
+
+    assert ends == [end(4), end(6, job_id=OTHER)]
+    assert told(await read_all(store)) == [(4, b"mine")]
+    assert told(await read_all(store, job_id=OTHER)) == [(6, b"theirs")]
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["at-once", "after-a-restart"])
+async def test_a_reader_goes_on_from_any_byte(stores: Stores, store: LogStore, restart: bool):
+    await store.append([chunk(b"abc"), chunk(b"XY", 0, ERR), chunk(b"def", 3)])
+    if restart:
+        store = await stores.reopen()
+
+    for after in range(9):
+        entries = await read_all(store, after)
+        assert b"".join(entry.chunk.data for entry in entries) == b"abcXYdef"[after:]
+        for entry in entries:
+            assert (
+                entry.chunk.data
+                == (b"XY" if entry.chunk.stream is ERR else b"abcdef")[
+                    entry.chunk.offset : entry.chunk.end
+                ]
+            )
+
+
+async def test_a_read_ends_once_it_holds_enough(store: LogStore):
+    await store.append([chunk(bytes([65 + n]) * 10, 10 * n) for n in range(10)])
+
+    assert len(await store.read(JOB, after_sequence=0, max_bytes=25)) == 3
+    assert len(await store.read(JOB, after_sequence=0, max_bytes=1)) == 1
+    # The first is cut to 5, and counts as 5.
+    assert len(await store.read(JOB, after_sequence=5, max_bytes=25)) == 3
+    assert len(await store.read(JOB, after_sequence=5, max_bytes=26)) == 4
+
+
+async def test_reading_piece_by_piece_gives_everything_once(stores: Stores, store: LogStore):
+    data = bytes(range(256)) * 4
+    for at in range(0, 512, 64):
+        await store.append([chunk(data[at : at + 64], at)])
+    store = await stores.reopen()
+    for at in range(512, 1024, 64):
+        await store.append([chunk(data[at : at + 64], at)])
+
+    seen, after = b"", 0
+    while entries := await store.read(JOB, after_sequence=after, max_bytes=100):
+        seen += b"".join(entry.chunk.data for entry in entries)
+        after = entries[-1].sequence
+
+    assert seen == data
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["at-once", "after-a-restart"])
+async def test_offsets_become_a_sequence_from_which_exactly_the_rest_follows(
+    stores: Stores, store: LogStore, restart: bool
+):
+    streams = {OUT: b"abcdef", ERR: b"XYZ"}
+    await store.append([chunk(b"old", attempt=1)])
+    await store.append(
+        [
+            chunk(b"abc", attempt=2),
+            chunk(b"XY", 0, ERR, attempt=2),
+            chunk(b"def", 3, attempt=2),
+            chunk(b"Z", 2, ERR, attempt=2),
+        ]
+    )
+    if restart:
+        store = await stores.reopen()
+
+    for out in range(8):
+        for err in range(5):
+            offsets = {OUT: out, ERR: err}
+            after = await store.sequence_at_offsets(JOB, 2, offsets)
+            rest = {OUT: b"", ERR: b""}
+            for entry in await read_all(store, after, attempt=2):
+                c = entry.chunk
+                rest[c.stream] += c.data[max(0, offsets[c.stream] - c.offset) :]
+            assert rest == {OUT: streams[OUT][out:], ERR: streams[ERR][err:]}
+
+
+async def test_a_sequence_at_offsets_is_the_largest(store: LogStore):
+    await store.append([chunk(b"abc"), chunk(b"XY", 0, ERR), chunk(b"def", 3)])
+
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 0, ERR: 0}) == 0
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 2, ERR: 2}) == 2
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 3, ERR: 1}) == 4
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 5, ERR: 2}) == 7
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 6, ERR: 2}) == 8
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 9, ERR: 9}) == 8
+    # A stream that is not named is wanted from its beginning.
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 6}) == 3
+
+
+async def test_old_output_goes_and_newer_stays(stores: Stores, store: LogStore):
+    await store.append([chunk(b"old")])
+    stores.clock.time += timedelta(hours=2)
+    await store.append([chunk(b"new", 3), chunk(b"x", job_id=OTHER)])
+
+    assert await store.delete_before(START) == 0
+    assert await store.delete_before(START + timedelta(hours=1)) == 1
+    assert await store.delete_before(START + timedelta(hours=1)) == 0
+
+    assert told(await read_all(store)) == [(6, b"new")]
+    assert told(await read_all(store, job_id=OTHER)) == [(1, b"x")]
+
+
+async def test_a_stream_goes_on_where_it_was_after_its_output_was_deleted(
+    stores: Stores, store: LogStore
+):
+    await store.append([chunk(b"old")])
+    stores.clock.time += timedelta(hours=2)
+    assert await store.delete_before(stores.clock.time) == 1
+    store = await stores.reopen()
+
+    assert await read_all(store) == []
+    assert await store.ends(JOB, 1) == {OUT: 3, ERR: 0}
+    assert await store.last_sequence(JOB) == 3
+    assert await store.append([chunk(b"new", 3)]) == [end(6)]
+    assert told(await read_all(store)) == [(6, b"new")]
+
+
+async def test_closing_twice_is_closing_once(store: LogStore):
+    await store.append([chunk(b"abc")])
+    await store.close()
+    await store.close()
