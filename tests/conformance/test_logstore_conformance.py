@@ -180,10 +180,10 @@ async def test_jobs_do_not_see_each_other(store: LogStore):
     assert told(await read_all(store, job_id=OTHER)) == [(6, b"theirs")]
 
 
-@pytest.mark.parametrize("restart", [False, True], ids=["at-once", "after-a-restart"])
-async def test_a_reader_goes_on_from_any_byte(stores: Stores, store: LogStore, restart: bool):
+@pytest.mark.parametrize("moment", ["at once", "after a restart"])
+async def test_a_reader_goes_on_from_any_byte(stores: Stores, store: LogStore, moment: str):
     await store.append([chunk(b"abc"), chunk(b"XY", 0, ERR), chunk(b"def", 3)])
-    if restart:
+    if moment == "after a restart":
         store = await stores.reopen()
 
     for after in range(9):
@@ -224,9 +224,9 @@ async def test_reading_piece_by_piece_gives_everything_once(stores: Stores, stor
     assert seen == data
 
 
-@pytest.mark.parametrize("restart", [False, True], ids=["at-once", "after-a-restart"])
+@pytest.mark.parametrize("moment", ["at once", "after a restart"])
 async def test_offsets_become_a_sequence_from_which_exactly_the_rest_follows(
-    stores: Stores, store: LogStore, restart: bool
+    stores: Stores, store: LogStore, moment: str
 ):
     streams = {OUT: b"abcdef", ERR: b"XYZ"}
     await store.append([chunk(b"old", attempt=1)])
@@ -238,7 +238,7 @@ async def test_offsets_become_a_sequence_from_which_exactly_the_rest_follows(
             chunk(b"Z", 2, ERR, attempt=2),
         ]
     )
-    if restart:
+    if moment == "after a restart":
         store = await stores.reopen()
 
     for out in range(8):

@@ -1,0 +1,100 @@
+"""The log store of tests: in memory, held to the same conformance suite as the real one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from hodei.domain.logs import LogChunk, LogEntry, LogGapError, LogStream
+from hodei.kernel.clock import Clock
+from hodei.kernel.ids import JobId
+from hodei.ports.logs import StreamEnd
+
+
+@dataclass(slots=True)
+class _Job:
+    sequence: int = 0
+    ends: dict[tuple[int, LogStream], int] = field(default_factory=dict[tuple[int, LogStream], int])
+    entries: list[tuple[datetime, LogEntry]] = field(
+        default_factory=list[tuple[datetime, LogEntry]]
+    )
+
+
+class MemoryLogStore:
+    """`LogStore` without a disk. `close` does nothing, so that a test may open it 'again'."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs: dict[JobId, _Job] = {}
+
+    async def append(self, chunks: Sequence[LogChunk]) -> list[StreamEnd]:
+        """Stores the chunks; see the port. Raises LogGapError."""
+        ends: dict[tuple[JobId, int, LogStream], int] = {}
+        for chunk in chunks:
+            job = self._jobs.setdefault(chunk.job_id, _Job())
+            end = job.ends.get((chunk.attempt, chunk.stream), 0)
+            if chunk.offset > end:
+                raise LogGapError(chunk, end)
+            if chunk.end > end:
+                self._store(job, replace(chunk, offset=end, data=chunk.data[end - chunk.offset :]))
+            key = (chunk.job_id, chunk.attempt, chunk.stream)
+            ends[key] = max(end, chunk.end)
+        return [
+            StreamEnd(job_id=job_id, attempt=attempt, stream=stream, end=end)
+            for (job_id, attempt, stream), end in ends.items()
+        ]
+
+    async def ends(self, job_id: JobId, attempt: int) -> dict[LogStream, int]:
+        """The end of each stream of the attempt."""
+        job = self._jobs.get(job_id, _Job())
+        return {stream: job.ends.get((attempt, stream), 0) for stream in LogStream}
+
+    async def read(
+        self, job_id: JobId, *, after_sequence: int, max_bytes: int, attempt: int = 0
+    ) -> list[LogEntry]:
+        """Entries that end after a sequence; see the port."""
+        found: list[LogEntry] = []
+        size = 0
+        for _, entry in self._jobs.get(job_id, _Job()).entries:
+            if entry.sequence <= after_sequence or attempt not in {0, entry.chunk.attempt}:
+                continue
+            chunk = entry.chunk
+            stale = max(0, after_sequence - (entry.sequence - len(chunk.data)))
+            cut = replace(chunk, offset=chunk.offset + stale, data=chunk.data[stale:])
+            found.append(LogEntry(chunk=cut, sequence=entry.sequence))
+            size += len(cut.data)
+            if size >= max_bytes:
+                break
+        return found
+
+    async def sequence_at_offsets(
+        self, job_id: JobId, attempt: int, offsets: dict[LogStream, int]
+    ) -> int:
+        """Where to read on from; see the port. A stream without an offset is wanted whole."""
+        job = self._jobs.get(job_id, _Job())
+        for _, entry in job.entries:
+            chunk = entry.chunk
+            offset = offsets.get(chunk.stream, 0)
+            if chunk.attempt == attempt and chunk.end > offset:
+                return entry.sequence - len(chunk.data) + max(0, offset - chunk.offset)
+        return job.sequence
+
+    async def last_sequence(self, job_id: JobId) -> int:
+        """The sequence of the newest entry; 0 when there is none."""
+        return self._jobs.get(job_id, _Job()).sequence
+
+    async def delete_before(self, limit: datetime) -> int:
+        """Lets go of entries stored before `limit`; each counts as a segment of its own."""
+        deleted = 0
+        for job in self._jobs.values():
+            kept = [each for each in job.entries if each[0] >= limit]
+            deleted += len(job.entries) - len(kept)
+            job.entries = kept
+        return deleted
+
+    async def close(self) -> None:
+        """Does nothing."""
+
+    def _store(self, job: _Job, chunk: LogChunk) -> None:
+        job.sequence += len(chunk.data)
+        job.ends[chunk.attempt, chunk.stream] = chunk.end
+        job.entries.append((self._clock.now(), LogEntry(chunk=chunk, sequence=job.sequence)))
