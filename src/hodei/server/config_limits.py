@@ -1,0 +1,74 @@
+"""What a server's configuration may be."""
+
+from ipaddress import ip_address
+from typing import Final
+
+from hodei.kernel.errors import FieldViolation
+from hodei.kernel.units import format_duration
+from hodei.server.config import ServerConfig
+
+_PORTS: Final = (0, 65535)
+_DAY_S: Final = 86400.0
+
+
+def check_config(config: ServerConfig) -> list[FieldViolation]:
+    """Everything in it that is not allowed, by the setting's key."""
+    local = config.local
+    checks = [
+        _whole("grpc_port", config.grpc_port, _PORTS),
+        _whole("worker_port", config.worker_port, _PORTS),
+        _whole("enroll_port", config.enroll_port, _PORTS),
+        _whole("http_port", config.http_port, _PORTS),
+        _duration("heartbeat_interval", config.heartbeat_interval_s, 0.1, 600),
+        _duration("lease", config.lease_s, 2 * config.heartbeat_interval_s, _DAY_S),
+        _duration("otp_ttl", config.otp_ttl_s, 10, 3600),
+        _duration("stop_grace", config.stop_grace_s, 0, 3600),
+        _duration("log_retention", config.log_retention_s, 60, 3650 * _DAY_S),
+        _whole("local.slots", local.slots, (1, 256)),
+        _whole("local.max_workers", local.max_workers, (0, 1000)),
+        _whole("local.warm_workers", local.warm_workers, (0, max(0, local.max_workers))),
+        _duration("local.idle_timeout", local.idle_timeout_s, 0.1, 30 * _DAY_S),
+        _duration("local.max_age", local.max_age_s, 1, 30 * _DAY_S),
+        _duration("local.enroll_timeout", local.enroll_timeout_s, 0.1, 3600),
+        _loopback("listen_host", config.listen_host),
+        _distinct_ports(config),
+    ]
+    return [violation for violation in checks if violation is not None]
+
+
+def _whole(key: str, value: int, allowed: tuple[int, int]) -> FieldViolation | None:
+    lowest, highest = allowed
+    if lowest <= value <= highest:
+        return None
+    return FieldViolation(field=key, description=f"{value} is not from {lowest} to {highest}")
+
+
+def _duration(key: str, value: float, lowest: float, highest: float) -> FieldViolation | None:
+    if lowest <= value <= highest:
+        return None
+    allowed = f"{format_duration(lowest)} to {format_duration(highest)}"
+    return FieldViolation(field=key, description=f"{value:g} s is not from {allowed}")
+
+
+def _loopback(key: str, host: str) -> FieldViolation | None:
+    try:
+        is_loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if is_loopback:
+        return None
+    return FieldViolation(
+        field=key,
+        description=f"{host!r} is not a loopback address; clients are let in from this machine "
+        "only, such as at 127.0.0.1",
+    )
+
+
+def _distinct_ports(config: ServerConfig) -> FieldViolation | None:
+    seen: dict[int, str] = {}
+    for key in ("grpc_port", "worker_port", "enroll_port", "http_port"):
+        port: int = getattr(config, key)
+        if port and port in seen:
+            return FieldViolation(field=key, description=f"{port} is {seen[port]}'s already")
+        seen[port] = key
+    return None
