@@ -1,6 +1,7 @@
 """Which process a pid means: pids are used again, also within a second on a busy system."""
 
 import os
+import select
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,6 +71,18 @@ class ProcessIdentity:
             os.close(fd)
             return None
         return fd
+
+    def is_running(self) -> bool:
+        """Whether it is there and has not ended; one that nobody has waited for yet has."""
+        fd = self.open()
+        if fd is None:
+            return False
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            return not poll.poll(0)
+        finally:
+            os.close(fd)
 
     def send_signal(self, signum: int) -> bool:
         """Signals the process, and never another; returns whether it was there."""
