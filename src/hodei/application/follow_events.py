@@ -1,6 +1,6 @@
 """Tells what happened and goes on telling: from the store first, then from the bus."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from hodei.application.bus import EventBus, Subscription
 from hodei.application.fleet import Fleet
@@ -26,7 +26,7 @@ class FollowEvents:
 
     async def follow_job(
         self, job_id: JobId, *, after: Position, follow: bool, with_workers: bool
-    ) -> AsyncIterator[StoredEvent]:
+    ) -> AsyncGenerator[StoredEvent, None]:
         """Events of a job and, where asked for, of the workers that are provisioned for it.
 
         With `follow` it ends after the event that ended the job; a job that had ended already
@@ -53,7 +53,7 @@ class FollowEvents:
         finally:
             self._bus.unfollow(subscription)
 
-    async def follow_all(self, *, after: Position, follow: bool) -> AsyncIterator[StoredEvent]:
+    async def follow_all(self, *, after: Position, follow: bool) -> AsyncGenerator[StoredEvent, None]:
         """Every event. With `follow` it never ends."""
         subscription = self._bus.follow(None)
         try:
@@ -73,7 +73,7 @@ class FollowEvents:
         finally:
             self._bus.unfollow(subscription)
 
-    async def _from_store(self, after: Position, streams: list[str]) -> AsyncIterator[StoredEvent]:
+    async def _from_store(self, after: Position, streams: list[str]) -> AsyncGenerator[StoredEvent, None]:
         while True:
             page = await self._events.read_events(after=after, limit=_PAGE, streams=streams)
             for event in page:

@@ -12,7 +12,7 @@ from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import BrokenError, NotFoundError
-from hodei.kernel.ids import JobId, WorkerId
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, WorkerId
 from hodei.ports.stores import (
     Batch,
     Committed,
@@ -58,9 +58,11 @@ class Journal:
         self._bus = bus
         self._clock = clock
         self._held: dict[JobId, Job] = {}
+        self._position = BEFORE_THE_FIRST
 
     async def start(self) -> None:
         """Loads the jobs that workers hold."""
+        self._position = await self._store.last_position()
         self._held = {job.id: job for job in await self._store.held_jobs()}
 
     @property
@@ -80,6 +82,11 @@ class Journal:
         if job_id not in found:
             raise NotFoundError("job", job_id, "see which there are with `hodei jobs list`")
         return found[job_id]
+
+    @property
+    def position(self) -> Position:
+        """Of the newest event that this server has committed."""
+        return self._position
 
     def now(self) -> datetime:
         """The time to decide and commit with; one decision has one time."""
@@ -123,6 +130,7 @@ class Journal:
             case Committed(events=events):
                 for write in batch.jobs:
                     self._remember(write.after)
+                self._position = max(self._position, events[-1].position)
                 self._bus.publish(events)
                 return events
 

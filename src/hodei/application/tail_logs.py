@@ -1,6 +1,6 @@
 """Reads a job's output: what is stored, then what comes, each byte once and in order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 
 from hodei.application.journal import Journal
@@ -37,7 +37,7 @@ class TailLogs:
 
     async def tail(
         self, job_id: JobId, window: LogWindow, *, follow: bool
-    ) -> AsyncIterator[LogEntry]:
+    ) -> AsyncGenerator[LogEntry, None]:
         """Entries in stored order. With `follow` it ends when the job has ended and all is told.
 
         The reader's pace is its own: nothing waits for it, and nothing is kept for it in memory.

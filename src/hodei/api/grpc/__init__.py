@@ -1,0 +1,1 @@
+"""The gRPC services, one file each, and the three listeners that serve them."""

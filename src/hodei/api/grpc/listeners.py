@@ -1,0 +1,89 @@
+"""The three gRPC listeners of a server.
+
+grpcio knows a required client certificate or none, never an optional one; hence a listener for
+clients, one for workers' streams (mTLS) and one for enrolment (TLS of the server only).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer  # pyright: ignore[reportMissingImports] - the stubs leave it out
+
+from hodei.api.grpc.reflection import enable_reflection
+from hodei.kernel.errors import UnavailableError
+
+_MOST_MESSAGE_BYTES = 64 * 2**20
+_OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MOST_MESSAGE_BYTES),
+    # Two servers on one port would each get half of the calls.
+    ("grpc.so_reuseport", 0),
+    # Clients ask whether we live; more often than every 5 s would be abuse.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+_HEALTH = "grpc.health.v1.Health"
+
+
+class PortTakenError(UnavailableError):
+    """An address cannot be listened on."""
+
+    code = "PORT_TAKEN"
+
+
+class Listener:
+    """One gRPC server on one port."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        what: str,
+        credentials: grpc.ServerCredentials | None,
+    ) -> None:
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health = HealthServicer()
+        self._services: Sequence[str] = ()
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.port = (
+                self._server.add_insecure_port(address)
+                if credentials is None
+                else self._server.add_secure_port(address, credentials)
+            )
+        except RuntimeError as error:
+            raise PortTakenError(
+                f"cannot listen on {address} for {what}: is another server there? "
+                "Choose another port, or 0 for a free one"
+            ) from error
+
+    def add(self, register: Callable[[Any, Any], None], service: object) -> None:
+        """Serves a service, by the generated function that registers it."""
+        register(service, self._server)
+
+    def describe(self, services: Sequence[str]) -> None:
+        """Offers health and reflection (v1 and v1alpha) of these services."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        enable_reflection([*services, _HEALTH], self._server)
+        self._services = services
+
+    async def start(self) -> None:
+        """Serves."""
+        await self._server.start()
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """What the health service says."""
+        status = health_pb2.HealthCheckResponse
+        state = status.SERVING if serving else status.NOT_SERVING
+        for name in ("", *self._services):
+            await self._health.set(name, state)
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no more calls and ends those that are open after the grace."""
+        await self._server.stop(grace_s)

@@ -1,0 +1,154 @@
+"""`hodei.WorkerService` and `hodei.ServerService`, for operators."""
+
+# The decorators' Callable types have no parameter names; gRPC passes both by position.
+# pyright: reportIncompatibleMethodOverride=false
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc.aio
+
+from hodei.api.grpc.refusals import unary
+from hodei.application.counters import Counters
+from hodei.application.drain_worker import DrainWorker
+from hodei.application.fleet import Fleet
+from hodei.application.provision_worker import ProvisionWorker
+from hodei.domain.jobs.limits import check_labels
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.clock import Clock, IdSource
+from hodei.kernel.errors import InvalidFieldsError, NotFoundError
+from hodei.kernel.ids import ClusterId, WorkerId
+from hodei.kernel.version import VERSION
+from hodei.ports.stores import EventStore, WorkerStore
+from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
+from hodei.wire.positions import encode_position
+from hodei.wire.timestamps import to_timestamp
+from hodei.wire.worker_views import worker_resource
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_DEFAULT_PAGE = 100
+_MOST_ON_A_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorUseCases:
+    """What the operators' side of the API calls."""
+
+    workers: WorkerStore
+    events: EventStore
+    fleet: Fleet
+    drain: DrainWorker
+    provision: ProvisionWorker
+    counters: Counters
+    clock: Clock
+    ids: IdSource
+    cluster_id: ClusterId
+    started_at: datetime
+    providers: tuple[str, ...]
+
+
+class WorkerService(pb_grpc.WorkerServiceServicer):
+    """Workers, for operators."""
+
+    def __init__(self, cases: OperatorUseCases) -> None:
+        self._cases = cases
+
+    @unary
+    async def ListWorkers(
+        self, request: pb.ListWorkersRequest, context: Context
+    ) -> pb.ListWorkersResponse:
+        """A page of workers, newest first."""
+        limit = request.page_size or _DEFAULT_PAGE
+        if limit > _MOST_ON_A_PAGE:
+            raise InvalidFieldsError.of("page_size", f"1 to {_MOST_ON_A_PAGE}")
+        found, cursor = await self._cases.workers.list_workers(
+            include_ended=request.include_ended, limit=limit, cursor=request.page_token
+        )
+        return pb.ListWorkersResponse(
+            workers=[self._show(worker) for worker in found], next_page_token=cursor
+        )
+
+    @unary
+    async def GetWorker(
+        self, request: pb.GetWorkerRequest, context: Context
+    ) -> pb.GetWorkerResponse:
+        """One worker."""
+        worker = await self._cases.workers.load_worker(WorkerId(request.worker_id))
+        if worker is None:
+            raise NotFoundError("worker", request.worker_id, "see `hodei workers list`")
+        return pb.GetWorkerResponse(worker=self._show(worker))
+
+    @unary
+    async def DrainWorker(
+        self, request: pb.DrainWorkerRequest, context: Context
+    ) -> pb.DrainWorkerResponse:
+        """It finishes what it has and ends."""
+        worker = await self._cases.drain.drain(
+            WorkerId(request.worker_id), by=request.requested_by or "a client"
+        )
+        return pb.DrainWorkerResponse(worker=self._show(worker))
+
+    @unary
+    async def InviteWorker(
+        self, request: pb.InviteWorkerRequest, context: Context
+    ) -> pb.InviteWorkerResponse:
+        """What somebody needs to start a worker by hand."""
+        violations = check_labels("labels", request.labels)
+        if violations:
+            raise InvalidFieldsError(violations)
+        worker_id = WorkerId(f"static-{self._cases.ids.new()[-12:]}")
+        bootstrap = await self._cases.provision.invite(
+            name=request.name, labels=dict(request.labels), worker_id=worker_id
+        )
+        worker = await self._cases.workers.load_worker(worker_id)
+        if worker is None:
+            raise NotFoundError("worker", worker_id, "invite it again")
+        return pb.InviteWorkerResponse(
+            worker_id=bootstrap.worker_id,
+            enroll_address=bootstrap.enroll_address,
+            worker_address=bootstrap.worker_address,
+            ca_fingerprint=bootstrap.ca_fingerprint,
+            otp=bootstrap.otp,
+            expires_at=to_timestamp(worker.offer.expires_at),
+        )
+
+    def _show(self, worker: Worker) -> pb.WorkerResource:
+        member = self._cases.fleet.get(worker.id)
+        if member is None:
+            return worker_resource(worker, held_jobs=(), connected=False)
+        silent = timedelta(seconds=self._cases.clock.monotonic() - member.last_seen)
+        return worker_resource(
+            worker,
+            held_jobs=tuple(member.jobs),
+            connected=member.link is not None,
+            last_heartbeat_at=self._cases.clock.now() - silent,
+            usage=pb.ResourceUsageMessage(
+                cpu_percent=member.usage.cpu_percent,
+                memory_bytes=member.usage.memory_bytes,
+                disk_bytes=member.usage.disk_bytes,
+            ),
+        )
+
+
+class ServerService(pb_grpc.ServerServiceServicer):
+    """This server, for operators."""
+
+    def __init__(self, cases: OperatorUseCases) -> None:
+        self._cases = cases
+
+    @unary
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        """What and since when it is, and what it has counted."""
+        return pb.GetServerInfoResponse(
+            version=VERSION,
+            cluster_id=self._cases.cluster_id,
+            started_at=to_timestamp(self._cases.started_at),
+            providers=self._cases.providers,
+            position=encode_position(await self._cases.events.last_position()),
+            counters=self._cases.counters.snapshot(),
+        )

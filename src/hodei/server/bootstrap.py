@@ -1,0 +1,258 @@
+"""The composition root: builds every part of a control plane and joins them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hodei.adapters.logstore import SegmentLogStore
+from hodei.adapters.pki import FileCertificateAuthority
+from hodei.adapters.sqlite import SqliteStore
+from hodei.api.grpc.jobs import JobUseCases
+from hodei.api.grpc.worker_agent import WorkerUseCases
+from hodei.api.grpc.workers import OperatorUseCases
+from hodei.application.bus import EventBus
+from hodei.application.cancel_job import CancelJob
+from hodei.application.connect_worker import ConnectWorker, Rhythm
+from hodei.application.counters import Counters
+from hodei.application.dispatch import Dispatcher
+from hodei.application.drain_worker import DrainWorker
+from hodei.application.end_worker import EndWorker
+from hodei.application.enroll_worker import EnrollWorker
+from hodei.application.explain_pending import ExplainPending
+from hodei.application.fleet import Fleet
+from hodei.application.follow_events import FollowEvents
+from hodei.application.journal import Journal
+from hodei.application.keep_pool import PoolKeeper, PoolRules
+from hodei.application.log_hub import LogHub
+from hodei.application.one_time_passwords import OneTimePasswords
+from hodei.application.provision_worker import Doors, ProvisionWorker
+from hodei.application.retry_job import RetryJob
+from hodei.application.session import SessionParts
+from hodei.application.submit_jobs import SubmitJobs
+from hodei.application.tail_logs import TailLogs
+from hodei.application.wake_due_jobs import WakeDueJobs
+from hodei.application.watch_workers import Patience, WatchWorkers
+from hodei.kernel.clock import Clock, IdSource
+from hodei.kernel.ids import ClusterId
+from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
+from hodei.ports.providers import Provider
+from hodei.providers.local import LocalProvider
+from hodei.server.config import ServerConfig
+from hodei.server.data_dir import DataDir
+from hodei.server.reactions import Reactions
+from hodei.wire.job_definition import difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundations:
+    """What is there before any listener: time, chance, the stores, the CA, the providers."""
+
+    config: ServerConfig
+    data_dir: DataDir
+    clock: Clock
+    ids: IdSource
+    cluster_id: ClusterId
+    store: SqliteStore
+    logs: SegmentLogStore
+    authority: FileCertificateAuthority
+    providers: tuple[Provider, ...]
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """All parts that run, and the use cases that the API calls."""
+
+    journal: Journal
+    bus: EventBus
+    fleet: Fleet
+    dispatcher: Dispatcher
+    pool: PoolKeeper
+    watch: WatchWorkers
+    due: WakeDueJobs
+    ender: EndWorker
+    tail: TailLogs
+    jobs: JobUseCases
+    workers: WorkerUseCases
+    operators: OperatorUseCases
+
+
+async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundations:
+    """Opens what is on disk, and makes it at the first start.
+
+    Raises:
+        SchemaError: The store is of another release.
+        HodeiError: Something on disk cannot be used; the message says what to do.
+    """
+    clock = SystemClock()
+    ids = SystemIdSource()
+    cluster_id = data_dir.cluster_id(ids)
+    advertised = config.advertise_host or config.worker_listen_host
+    authority = FileCertificateAuthority.open(
+        data_dir.pki,
+        cluster_id=cluster_id,
+        server_names=[],
+        server_addresses=[config.listen_host, config.worker_listen_host, advertised],
+        clock=clock,
+    )
+    store = await SqliteStore.open(data_dir.path)
+    try:
+        logs = await SegmentLogStore.open(data_dir.logs, clock)
+    except BaseException:
+        await store.close()
+        raise
+    return Foundations(
+        config=config,
+        data_dir=data_dir,
+        clock=clock,
+        ids=ids,
+        cluster_id=cluster_id,
+        store=store,
+        logs=logs,
+        authority=authority,
+        providers=_providers(config, data_dir, cluster_id),
+        started_at=clock.now(),
+    )
+
+
+def build(base: Foundations, doors: Doors) -> ControlPlane:
+    """Joins the parts. Nothing runs yet."""
+    config = base.config
+    bus = EventBus()
+    counters = Counters()
+    hub = LogHub()
+    journal = Journal(base.store, bus, base.clock)
+    fleet = Fleet(base.clock, journal.held)
+    bus.listen(fleet.apply)
+    passwords = OneTimePasswords(base.data_dir.otp_key(), base.ids, ttl_s=config.otp_ttl_s)
+    by_name = {provider.name: provider for provider in base.providers}
+    ender = EndWorker(
+        journal=journal, workers=base.store, fleet=fleet, providers=by_name, ids=base.ids
+    )
+    provisioner = ProvisionWorker(
+        journal=journal,
+        bus=bus,
+        authority=base.authority,
+        passwords=passwords,
+        doors=doors,
+        ender=ender,
+    )
+    drainer = DrainWorker(journal=journal, fleet=fleet)
+    pool = PoolKeeper(
+        fleet=fleet,
+        provisioner=provisioner,
+        drainer=drainer,
+        clock=base.clock,
+        ids=base.ids,
+        pools=[(provider, _rules(config)) for provider in base.providers],
+    )
+    dispatcher = Dispatcher(
+        journal=journal,
+        jobs=base.store,
+        fleet=fleet,
+        ids=base.ids,
+        on_waiting=pool.waiting,
+    )
+    watch = WatchWorkers(
+        fleet=fleet,
+        held=journal.held,
+        ender=ender,
+        providers=by_name,
+        clock=base.clock,
+        patience=Patience(lease_s=config.lease_s, enroll_timeout_s=config.local.enroll_timeout_s),
+    )
+    due = WakeDueJobs(journal=journal, jobs=base.store, fleet=fleet)
+    for part in (dispatcher, pool, watch):
+        fleet.on_change(part.notify)
+    bus.listen(Reactions(dispatcher, due, hub))
+    parts = SessionParts(
+        journal=journal,
+        fleet=fleet,
+        logs=base.logs,
+        hub=hub,
+        counters=counters,
+        clock=base.clock,
+        ids=base.ids,
+    )
+    rhythm = Rhythm(heartbeat_interval_s=config.heartbeat_interval_s, lease_s=config.lease_s)
+    names = tuple(by_name)
+    return ControlPlane(
+        journal=journal,
+        bus=bus,
+        fleet=fleet,
+        dispatcher=dispatcher,
+        pool=pool,
+        watch=watch,
+        due=due,
+        ender=ender,
+        tail=TailLogs(journal=journal, logs=base.logs, hub=hub),
+        jobs=JobUseCases(
+            journal=journal,
+            store=base.store,
+            submit=SubmitJobs(
+                journal=journal, jobs=base.store, ids=base.ids, difference=difference
+            ),
+            cancel=CancelJob(journal=journal, fleet=fleet),
+            retry=RetryJob(journal=journal),
+            follow=FollowEvents(journal=journal, events=base.store, bus=bus, fleet=fleet),
+            explain=ExplainPending(fleet=fleet, pool=pool),
+            clock=base.clock,
+            providers=names,
+        ),
+        workers=WorkerUseCases(
+            enroll=EnrollWorker(
+                journal=journal,
+                workers=base.store,
+                authority=base.authority,
+                passwords=passwords,
+                counters=counters,
+            ),
+            connect=ConnectWorker(parts, rhythm),
+            drain=drainer,
+            authority=base.authority,
+            counters=counters,
+            clock=base.clock,
+        ),
+        operators=OperatorUseCases(
+            workers=base.store,
+            events=base.store,
+            fleet=fleet,
+            drain=drainer,
+            provision=provisioner,
+            counters=counters,
+            clock=base.clock,
+            ids=base.ids,
+            cluster_id=base.cluster_id,
+            started_at=base.started_at,
+            providers=names,
+        ),
+    )
+
+
+def _providers(
+    config: ServerConfig, data_dir: DataDir, cluster_id: ClusterId
+) -> tuple[Provider, ...]:
+    if not config.local.enabled:
+        return ()
+    local = config.local
+    return (
+        LocalProvider(
+            cluster_id=cluster_id,
+            workers=data_dir.workers,
+            agent_command=local.agent_command,
+            slots=local.slots,
+            max_workers=local.max_workers,
+            labels=local.labels,
+            region=local.region,
+            custom_resources=local.custom_resources,
+        ),
+    )
+
+
+def _rules(config: ServerConfig) -> PoolRules:
+    local = config.local
+    return PoolRules(
+        warm_workers=min(local.warm_workers, local.max_workers),
+        idle_timeout_s=local.idle_timeout_s,
+        max_age_s=local.max_age_s,
+        enroll_timeout_s=local.enroll_timeout_s,
+    )

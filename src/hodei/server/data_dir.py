@@ -1,0 +1,124 @@
+"""A server's data directory: one server at a time, and what it keeps there besides its stores."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from hodei.kernel.clock import IdSource
+from hodei.kernel.errors import RefusedError
+from hodei.kernel.ids import ClusterId
+
+_KEY_BYTES = 32
+
+
+class DataDirInUseError(RefusedError):
+    """Another server has the directory open."""
+
+    code = "DATA_DIR_IN_USE"
+
+
+class DataDirError(RefusedError):
+    """The directory cannot be used as it is."""
+
+    code = "DATA_DIR"
+
+
+class DataDir:
+    """The directory, held by this process until `release` or its death."""
+
+    def __init__(self, path: Path) -> None:
+        """Takes the directory; makes it where it is missing.
+
+        Raises:
+            DataDirInUseError: Another server has it; the message names its process.
+            DataDirError: It cannot be made or written.
+        """
+        self.path = path.absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self._lock = os.open(
+                self.path / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise DataDirError(
+                f"the data directory {self.path} cannot be used: {error.strerror}; "
+                "choose another with --data-dir"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._lock)
+            raise DataDirInUseError(
+                f"the data directory {self.path} is in use by a server with process id {holder}; "
+                "stop that one, or choose another directory with --data-dir"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Lets another server have it."""
+        os.ftruncate(self._lock, 0)
+        os.close(self._lock)
+
+    @property
+    def pki(self) -> Path:
+        """Keys and certificates."""
+        return self.path / "pki"
+
+    @property
+    def logs(self) -> Path:
+        """The output of jobs."""
+        return self.path / "logs"
+
+    @property
+    def workers(self) -> Path:
+        """The directories of local workers."""
+        return self.path / "workers"
+
+    def cluster_id(self, ids: IdSource) -> ClusterId:
+        """The id of this installation, drawn at its first start."""
+        return ClusterId(self._kept("cluster_id", lambda: ids.new().encode()).decode().strip())
+
+    def otp_key(self) -> bytes:
+        """The key by which one-time passwords are remembered."""
+        return self._kept("otp.key", lambda: secrets.token_bytes(_KEY_BYTES))
+
+    def port(self, name: str, configured: int) -> int:
+        """The port to listen on: where 0 is configured, the one of the last start, or 0."""
+        return configured or self._ports().get(name, 0)
+
+    def keep_ports(self, ports: dict[str, int]) -> None:
+        """Remembers the ports, so that workers find a restarted server."""
+        self._write("ports.json", json.dumps(ports).encode())
+
+    def _ports(self) -> dict[str, int]:
+        try:
+            return dict(json.loads((self.path / "ports.json").read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _kept(self, name: str, make: Callable[[], bytes]) -> bytes:
+        try:
+            if found := (self.path / name).read_bytes():
+                return found
+        except FileNotFoundError:
+            pass
+        made = make()
+        self._write(name, made)
+        return made
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Whole or not at all, also when the machine stops in the middle."""
+        scratch = self.path / f".{name}.new"
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        scratch.replace(self.path / name)

@@ -1,0 +1,44 @@
+"""Which part looks again after which event."""
+
+from collections.abc import Sequence
+
+from hodei.application.dispatch import Dispatcher
+from hodei.application.log_hub import LogHub
+from hodei.application.wake_due_jobs import WakeDueJobs
+from hodei.domain.jobs.events import (
+    JobCancelled,
+    JobCreated,
+    JobFailed,
+    JobQueued,
+    JobRetried,
+    JobSucceeded,
+    JobTimedOut,
+)
+from hodei.kernel.ids import JobId
+from hodei.ports.stores import StoredEvent
+
+_ENDS = (JobSucceeded, JobFailed, JobCancelled, JobTimedOut)
+
+
+class Reactions:
+    """A listener of the bus: a queued job wakes the dispatcher, a wait the clock, an end readers."""
+
+    def __init__(self, dispatcher: Dispatcher, due: WakeDueJobs, hub: LogHub) -> None:
+        self._dispatcher = dispatcher
+        self._due = due
+        self._hub = hub
+
+    def __call__(self, events: Sequence[StoredEvent]) -> None:
+        """Wakes whom these events concern."""
+        for stored in events:
+            match stored.event:
+                case JobQueued():
+                    self._dispatcher.notify()
+                case JobCreated(deadline=deadline) if deadline is not None:
+                    self._due.notify()
+                case JobRetried(not_before=due) if due is not None:
+                    self._due.notify()
+                case event if isinstance(event, _ENDS):
+                    self._hub.notify([JobId(stored.stream.removeprefix("job:"))])
+                case _:
+                    pass

@@ -1,0 +1,47 @@
+"""What must be done now and then: renewing certificates, letting old logs go."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from hodei.kernel.clock import Clock
+from hodei.kernel.errors import UnavailableError
+from hodei.ports.logs import LogStore
+from hodei.ports.pki import CertificateAuthority
+
+log = structlog.get_logger()
+
+_EVERY_S = 600.0
+
+
+class Upkeep:
+    """A loop that looks every ten minutes, and at the start."""
+
+    def __init__(
+        self,
+        *,
+        authority: CertificateAuthority,
+        logs: LogStore,
+        clock: Clock,
+        log_retention_s: float,
+    ) -> None:
+        self._authority = authority
+        self._logs = logs
+        self._clock = clock
+        self._log_retention = timedelta(seconds=log_retention_s)
+
+    async def run(self) -> None:
+        """Looks until it is cancelled."""
+        while True:
+            now = self._clock.now()
+            if self._authority.renew_if_due(now):
+                log.info("server_certificate_renewed")
+            try:
+                dropped = await self._logs.delete_before(now - self._log_retention)
+            except UnavailableError as error:
+                log.warning("log_retention_delayed", message=str(error))
+            else:
+                if dropped:
+                    log.info("old_logs_dropped", segments=dropped)
+            await asyncio.sleep(_EVERY_S)
