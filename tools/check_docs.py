@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import typer.main
+
 from check_files import tracked_files
 from hodei.cli.main import app
 

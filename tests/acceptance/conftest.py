@@ -31,12 +31,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HodeiServer]:
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., HodeiServer]]:
-    """Starts a server of the test's own; options are those of `hodei dev`."""
+    """Starts a server of the test's own, with settings such as `local_slots=1`."""
     started: list[HodeiServer] = []
 
-    def start(*options: str, data_dir: Path | None = None) -> HodeiServer:
+    def start(*, data_dir: Path | None = None, **settings: object) -> HodeiServer:
         own = HodeiServer(
-            data_dir=data_dir or tmp_path / f"data{len(started)}", options=list(options)
+            data_dir=data_dir or tmp_path / f"data{len(started)}",
+            environment={f"HODEI_{key.upper()}": str(value) for key, value in settings.items()},
         )
         started.append(own)
         return own.start()

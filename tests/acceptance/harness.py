@@ -97,7 +97,6 @@ class HodeiServer:
     """A real `hodei dev` over a data directory, which it can outlive."""
 
     data_dir: Path
-    options: list[str] = field(default_factory=list[str])
     environment: dict[str, str] = field(default_factory=dict[str, str])
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
     addresses: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -136,7 +135,7 @@ class HodeiServer:
             for port in ("grpc", "worker", "enroll", "http")
             for word in (f"--{port}-port", "0")
         ]
-        return [HODEI, "dev", "--data-dir", str(self.data_dir), *ports, *self.options]
+        return [HODEI, "dev", "--data-dir", str(self.data_dir), *ports]
 
     def start(self, *, within_s: float = 20.0) -> Self:
         """Starts it and returns once it serves."""

@@ -16,7 +16,7 @@ from acceptance.reading import digests_of, output_of
 def test_a_killed_server_loses_no_job_and_no_byte(
     start_server: Callable[..., HodeiServer], tmp_path: Path
 ) -> None:
-    own = start_server("--slots", "4", "--max-workers", "2")
+    own = start_server(local_slots=4, local_max_workers=2)
     run_through_crashes(own, tmp_path / "ledger", jobs=100, crashes=3, seed=1)
 
 
@@ -25,7 +25,7 @@ def test_a_killed_server_loses_no_job_and_no_byte(
 def test_500_jobs_survive_ten_crashes_in_a_row(
     start_server: Callable[..., HodeiServer], tmp_path: Path, seed: int
 ) -> None:
-    own = start_server("--slots", "4", "--max-workers", "2")
+    own = start_server(local_slots=4, local_max_workers=2)
     run_through_crashes(own, tmp_path / "ledger", jobs=500, crashes=10, seed=100 + seed)
 
 

@@ -279,7 +279,7 @@ def test_the_command_names_the_field_in_one_line(server: HodeiServer) -> None:
 def test_jobs_of_higher_priority_run_first(
     start_server: Callable[..., HodeiServer], tmp_path: Path
 ) -> None:
-    own = start_server("--slots", "1", "--max-workers", "1")
+    own = start_server(local_slots=1, local_max_workers=1)
     gate, order = tmp_path / "gate", tmp_path / "order"
     os.mkfifo(gate)
     priorities = ("low", "normal", "high", "critical")
