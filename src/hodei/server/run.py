@@ -102,17 +102,18 @@ async def running_server(
         yield addresses
 
 
-def serve(config: ServerConfig) -> int:
+def serve(config: ServerConfig, *, on_ready: Callable[[Addresses], None] | None = None) -> int:
     """Runs a control plane until SIGTERM or SIGINT; returns the exit code.
 
-    The first signal drains; a second one ends the process at once, as a crash would.
+    The first signal drains; a second one ends the process at once, as a crash would. `on_ready` is
+    called once it serves.
     """
     set_up_logs(readable=sys.stderr.isatty())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config))
+        return runner.run(_serve(config, on_ready))
 
 
-async def _serve(config: ServerConfig) -> int:
+async def _serve(config: ServerConfig, on_ready: Callable[[Addresses], None] | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -126,7 +127,9 @@ async def _serve(config: ServerConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     try:
-        async with running_server(config):
+        async with running_server(config) as addresses:
+            if on_ready is not None:
+                on_ready(addresses)
             await stop.wait()
     except (HodeiError, SchemaError) as error:
         print(f"hodei: {error}", file=sys.stderr)  # noqa: T201 - the one line for the operator
