@@ -9,6 +9,7 @@ class LocalProviderConfig:
     """The provider that starts agents as processes on this host."""
 
     enabled: bool = True
+    """Whether there is one. Without it, jobs run on workers that were started by hand."""
     slots: int = 4
     """Jobs that one worker runs at once; 1 to 256."""
     max_workers: int = 4

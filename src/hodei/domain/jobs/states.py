@@ -63,11 +63,17 @@ class AttemptState(StrEnum):
     """Where one run of a job is."""
 
     ASSIGNED = "ASSIGNED"
+    """Its worker was chosen, and may have been told."""
     RUNNING = "RUNNING"
+    """Its process runs."""
     SUCCEEDED = "SUCCEEDED"
+    """Exited with 0."""
     FAILED = "FAILED"
+    """Exited with another code, died by a signal, or could not start."""
     CANCELLED = "CANCELLED"
+    """Ended because somebody asked for it."""
     TIMED_OUT = "TIMED_OUT"
+    """Ended because its time was up."""
     LOST = "LOST"
     """Its worker went away; whether it had an effect is not known."""
 
