@@ -228,6 +228,24 @@ class TestCommit:
         for number in range(20):
             assert (f"a-{number}" in found) == (f"b-{number}" in found)
 
+    async def test_that_was_handed_over_is_finished_by_close(self, store: Store):
+        outcomes: list[Committed | Conflict] = []
+        begun = asyncio.Event()
+
+        async def submit(job_id: str) -> None:
+            begun.set()
+            outcomes.append(await store.commit(Batch(at=NOON, jobs=(new_job(job_id),))))
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(50):
+                tasks.create_task(submit(f"job-{number}"))
+            await begun.wait()
+            await asyncio.sleep(0)
+            await store.close()
+
+        assert len(outcomes) == 50
+        assert all(isinstance(each, Committed) for each in outcomes)
+
     async def test_after_close_says_that_the_store_is_closed(self, store: Store):
         await store.close()
         await store.close()

@@ -166,10 +166,10 @@ class MemoryStore:
         return [each for each in self._workers.values() if not each.has_ended]
 
     async def _turn(self) -> None:
-        # Others get their turn here, as they do while a real store works.
-        await asyncio.sleep(0)
         if self._closed:
             raise StoreUnavailableError("the store is closed")
+        # Others get their turn here, as they do while a real store works.
+        await asyncio.sleep(0)
 
     def _queue(self) -> list[Job]:
         queued = (job for job in self._jobs.values() if job.state is JobState.QUEUED)

@@ -41,6 +41,7 @@ class GroupPlan:
         self.jobs: dict[int, tuple[Any, ...]] = {}
         """By position: a later batch of the group replaces the row of an earlier one."""
         self.attempts: dict[tuple[int, int], tuple[Any, ...]] = {}
+        """By position and number."""
         self.labels: list[tuple[int, str, str]] = []
         self.tags: list[tuple[int, str]] = []
         self.queued: Counter[str] = Counter()
@@ -67,36 +68,41 @@ class GroupPlan:
             self._add_worker(worker, batch)
         return first
 
-    def _add_job(self, job: PreparedJob, batch: PreparedBatch) -> None:
-        if not job.events:
-            return
+    def put_job(self, position: int, job: PreparedJob, before: Head | None) -> Head:
+        """Takes in the rows of a job that had the head `before`, and returns its new head."""
         row = job.row
-        head = self._job_heads.get(row.id)
-        first = self._add_events(JOB_STREAM, job, batch)
-        position = first if head is None else head.position
-        if head is None:
+        if before is None:
             self.demands[row.demand_id] = job.demand
             self.labels += [(position, key, value) for key, value in job.labels]
             self.tags += [(position, tag) for tag in job.tags]
-        elif head.queued_demand:
-            self.queued[head.queued_demand] -= 1
+        elif before.queued_demand:
+            self.queued[before.queued_demand] -= 1
         queued_demand = row.demand_id if row.state == JobState.QUEUED else ""
         if queued_demand:
             self.queued[queued_demand] += 1
         self.jobs[position] = (position, *row)
         for number, data in job.attempts:
             self.attempts[position, number] = (position, number, data)
-        self._job_heads[row.id] = Head(position, row.version, queued_demand)
+        return Head(position, row.version, queued_demand)
+
+    def put_worker(self, position: int, worker: PreparedWorker) -> Head:
+        """Takes in the row of a worker, and returns its new head."""
+        self.workers[position] = (position, *worker.row)
+        return Head(position, worker.row.version)
+
+    def _add_job(self, job: PreparedJob, batch: PreparedBatch) -> None:
+        if job.events:
+            head = self._job_heads.get(job.row.id)
+            first = self._add_events(JOB_STREAM, job, batch)
+            position = first if head is None else head.position
+            self._job_heads[job.row.id] = self.put_job(position, job, head)
 
     def _add_worker(self, worker: PreparedWorker, batch: PreparedBatch) -> None:
-        if not worker.events:
-            return
-        row = worker.row
-        head = self._worker_heads.get(row.id)
-        first = self._add_events(WORKER_STREAM, worker, batch)
-        position = first if head is None else head.position
-        self.workers[position] = (position, *row)
-        self._worker_heads[row.id] = Head(position, row.version)
+        if worker.events:
+            head = self._worker_heads.get(worker.row.id)
+            first = self._add_events(WORKER_STREAM, worker, batch)
+            position = first if head is None else head.position
+            self._worker_heads[worker.row.id] = self.put_worker(position, worker)
 
     def _add_events(
         self, prefix: str, write: PreparedJob | PreparedWorker, batch: PreparedBatch

@@ -1,6 +1,6 @@
 """A batch as rows: everything that can be made ready before the writer thread gets it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,9 +15,10 @@ from hodei.domain.jobs.events import (
 )
 from hodei.domain.jobs.job import Job
 from hodei.domain.placement.demand import demand_of
+from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import BrokenError
-from hodei.ports.stores import Batch, JobWrite, WorkerWrite
+from hodei.ports.stores import Batch
 from hodei.wire import event_codec, state_codec
 from hodei.wire.event_codec import EncodedEvent
 
@@ -93,13 +94,41 @@ def prepare(batch: Batch) -> PreparedBatch:
         at=to_micros(batch.at),
         correlation_id=batch.correlation_id,
         causation_id=batch.causation_id,
-        jobs=tuple(map(_prepare_job, batch.jobs)),
-        workers=tuple(map(_prepare_worker, batch.workers)),
+        jobs=tuple(prepare_job(each.after, each.events) for each in batch.jobs),
+        workers=tuple(prepare_worker(each.after, each.events) for each in batch.workers),
     )
 
 
-def job_row(job: Job, demand_id: str) -> JobRow:
-    """The job's row."""
+def prepare_job(job: Job, events: Sequence[JobEvent]) -> PreparedJob:
+    """The rows of a job and of what these events of it touch."""
+    demand = state_codec.encode_demand(demand_of(job.spec))
+    touched = _touched_attempts(events)
+    return PreparedJob(
+        row=_job_row(job, state_codec.demand_id(demand)),
+        demand=demand,
+        events=tuple(map(event_codec.encode, events)),
+        attempts=tuple(
+            (each.number, state_codec.encode_attempt(each))
+            for each in job.attempts
+            if each.number in touched
+        ),
+        labels=tuple(job.spec.labels.items()),
+        tags=job.spec.tags,
+    )
+
+
+def prepare_worker(worker: Worker, events: Sequence[WorkerEvent]) -> PreparedWorker:
+    """The row of a worker, and these events of it."""
+    row = WorkerRow(
+        id=worker.id,
+        version=worker.version,
+        has_ended=int(worker.has_ended),
+        data=state_codec.encode_worker(worker),
+    )
+    return PreparedWorker(row=row, events=tuple(map(event_codec.encode, events)))
+
+
+def _job_row(job: Job, demand_id: str) -> JobRow:
     return JobRow(
         id=job.id,
         version=job.version,
@@ -123,41 +152,7 @@ def due_at(job: Job) -> int | None:
     return to_micros(min(instants)) if instants else None
 
 
-def worker_row(worker: Worker) -> WorkerRow:
-    """The worker's row."""
-    return WorkerRow(
-        id=worker.id,
-        version=worker.version,
-        has_ended=int(worker.has_ended),
-        data=state_codec.encode_worker(worker),
-    )
-
-
-def _prepare_job(write: JobWrite) -> PreparedJob:
-    job = write.after
-    demand = state_codec.encode_demand(demand_of(job.spec))
-    touched = _touched_attempts(write.events)
-    return PreparedJob(
-        row=job_row(job, state_codec.demand_id(demand)),
-        demand=demand,
-        events=tuple(map(event_codec.encode, write.events)),
-        attempts=tuple(
-            (each.number, state_codec.encode_attempt(each))
-            for each in job.attempts
-            if each.number in touched
-        ),
-        labels=tuple(job.spec.labels.items()),
-        tags=job.spec.tags,
-    )
-
-
-def _prepare_worker(write: WorkerWrite) -> PreparedWorker:
-    return PreparedWorker(
-        row=worker_row(write.after), events=tuple(map(event_codec.encode, write.events))
-    )
-
-
-def _touched_attempts(events: tuple[JobEvent, ...]) -> set[int]:
+def _touched_attempts(events: Sequence[JobEvent]) -> set[int]:
     touched: set[int] = set()
     for event in events:
         match event:

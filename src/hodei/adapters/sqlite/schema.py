@@ -24,36 +24,41 @@ def prepare(connection: sqlite3.Connection) -> None:
     Raises:
         SchemaError: It is another; the message says what to do.
     """
-    if _is_fresh(connection):
+    if is_fresh(connection):
         with transaction(connection):
             # Looked at again: another process may have been faster.
-            if _is_fresh(connection):
+            if is_fresh(connection):
                 _create(connection)
-    verify(stored_revision(connection))
-
-
-def verify(revision: str) -> None:
-    """Accepts the current revision only.
-
-    Raises:
-        SchemaError: It is another one.
-    """
-    if revision == REVISION:
-        return
-    if revision in KNOWN_REVISIONS:
+    revision = known_revision(connection)
+    if revision != REVISION:
         raise SchemaError(
             f"the database has schema {revision} and this version of Hodei needs {REVISION}: "
             "run hodei db migrate"
         )
+
+
+def is_fresh(connection: sqlite3.Connection) -> bool:
+    """Whether there is nothing in the database yet."""
+    return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+
+
+def known_revision(connection: sqlite3.Connection) -> str:
+    """The revision of the schema, which this code can use or upgrade.
+
+    Raises:
+        SchemaError: It is neither.
+    """
+    revision = _stored_revision(connection)
+    if revision in KNOWN_REVISIONS:
+        return revision
+    found = f"schema {revision}" if revision else "tables of another program"
     raise SchemaError(
-        f"the database has schema {revision or 'of another program'}, which this version of Hodei "
-        f"does not know (it knows up to {REVISION}): use a newer version of Hodei, or another "
-        "data directory"
+        f"the database has {found}, which this version of Hodei does not know (it knows schemas up "
+        f"to {REVISION}): use a newer version of Hodei, or another data directory"
     )
 
 
-def stored_revision(connection: sqlite3.Connection) -> str:
-    """The revision of the schema; empty when it is none of ours."""
+def _stored_revision(connection: sqlite3.Connection) -> str:
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError as error:
@@ -61,10 +66,6 @@ def stored_revision(connection: sqlite3.Connection) -> str:
             raise
         return ""
     return "" if row is None else row[0]
-
-
-def _is_fresh(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
 
 
 def _create(connection: sqlite3.Connection) -> None:
