@@ -1,6 +1,5 @@
 """The log store's process is killed with SIGKILL at a random instant, again and again."""
 
-import importlib.util
 import random
 import subprocess
 import sys
@@ -12,13 +11,9 @@ from hodei.adapters.logstore import SegmentLogStore
 from hodei.domain.logs import LogStream
 from hodei.kernel.ids import JobId
 from hodei.lifecycle.system_clock import SystemClock
+from integration import logstore_child as child
 
-CHILD = Path(__file__).with_name("logstore_child.py")
-_spec = importlib.util.spec_from_file_location("logstore_child", CHILD)
-assert _spec is not None
-assert _spec.loader is not None
-child = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(child)
+CHILD = Path(child.__file__)
 
 Ends = dict[tuple[JobId, LogStream], int]
 

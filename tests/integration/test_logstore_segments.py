@@ -234,12 +234,12 @@ async def test_a_directory_that_cannot_be_used_is_reported_with_advice(
 ):
     (tmp_path / "file").write_text("not a directory")
 
-    with pytest.raises(LogStoreUnavailableError, match="see to the disk and its permissions"):
+    with pytest.raises(LogStoreUnavailableError, match="and to the permissions"):
         await SegmentLogStore.open(tmp_path / "file", clock)
 
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "index.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(LogStoreUnavailableError, match="may be deleted"):
+    with pytest.raises(LogStoreUnavailableError, match="index is damaged"):
         await SegmentLogStore.open(tmp_path / "logs", clock)
 
 

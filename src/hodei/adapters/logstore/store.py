@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from hodei.adapters.logstore.failures import unreadable, unusable
 from hodei.adapters.logstore.index import Index
 from hodei.adapters.logstore.indexer import Indexer
 from hodei.adapters.logstore.reading import Reader
@@ -74,10 +75,7 @@ class SegmentLogStore:
         try:
             index, next_segment = await asyncio.to_thread(_prepare, directory, segments, clock)
         except (OSError, sqlite3.Error) as error:
-            raise LogStoreUnavailableError(
-                f"the log store in {directory} cannot be opened ({error}): see to the disk and its "
-                f"permissions; an index that is damaged may be deleted (index.db*), it is made again"
-            ) from error
+            raise unusable(directory, error) from error
         tails = Tails()
         indexer = Indexer(tails, index, delay_s=_INDEX_DELAY_S)
         writer = SegmentWriter(
@@ -190,10 +188,7 @@ class SegmentLogStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (OSError, sqlite3.Error) as error:
-            raise LogStoreUnavailableError(
-                f"the log store in {self._directory.parent} cannot be read ({error}): see to the "
-                f"disk; the same call may be repeated"
-            ) from error
+            raise unreadable(self._directory, error) from error
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -5,7 +5,6 @@ readers, and answers all of them with one call into the event loop.
 """
 
 import asyncio
-import errno
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 
+from hodei.adapters.logstore.failures import unwritable
 from hodei.adapters.logstore.group import Group, Outcome
 from hodei.adapters.logstore.index import Index
 from hodei.adapters.logstore.indexer import Indexer
@@ -27,14 +27,12 @@ from hodei.domain.logs import LogChunk
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import BrokenError, HodeiError
 from hodei.kernel.ids import JobId
-from hodei.ports.logs import LogStoreUnavailableError, StreamEnd
+from hodei.ports.logs import StreamEnd
 
 log = structlog.get_logger()
 
 _MAX_GROUP_BYTES: Final = 4 << 20
 """Of one write, about: more would only add latency and memory."""
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +149,7 @@ class SegmentWriter:
             outcomes: Sequence[Outcome | HodeiError] = self._store(requests)
         except (OSError, sqlite3.Error) as error:
             log.warning("log_append_failed", error=str(error), requests=len(requests))
-            outcomes = [_unavailable(self._directory, error) for _ in requests]
+            outcomes = [unwritable(self._directory, error) for _ in requests]
         except Exception as error:
             # The edge of the thread: a defect must not leave callers waiting for ever.
             log.exception("log_append_broken")
@@ -222,15 +220,3 @@ def _set_answers(answers: Sequence[_Answer]) -> None:
             future.set_exception(answer)
         else:
             future.set_result(answer)
-
-
-def _unavailable(directory: Path, error: Exception) -> LogStoreUnavailableError:
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return LogStoreUnavailableError(
-            f"no room for the jobs' output in {directory} ({error.strerror}): free some space, or "
-            f"keep output for a shorter time; nothing was acknowledged, workers send it again"
-        )
-    return LogStoreUnavailableError(
-        f"the jobs' output cannot be written in {directory} ({error}): see to the disk; nothing "
-        f"was acknowledged, workers send it again"
-    )
