@@ -42,9 +42,9 @@ class FactsLog:
         """Something happened that somebody may want to look at."""
         self._logger.warning(event, extra={"facts": facts})
 
-    def exception(self, event: str, **facts: object) -> None:
-        """A defect, with the traceback of the exception that is being handled."""
-        self._logger.error(event, exc_info=True, extra={"facts": facts})
+    def error(self, event: str, cause: BaseException, **facts: object) -> None:
+        """A defect, with the traceback of its cause."""
+        self._logger.error(event, exc_info=cause, extra={"facts": facts})
 
 
 log: Final = FactsLog(logging.getLogger("hodei.agent"))

@@ -66,6 +66,8 @@ FORCED: Final = TimerKey("forced")
 
 FORCED_WITHIN_S: Final = 5.0
 """How long a second SIGTERM waits for processes to go and for the server to take the results."""
+FIRST_HEARTBEAT_S: Final = 1.0
+"""After a welcome: by then there are metrics to tell. The hello was a sign of life itself."""
 RENEWAL_RETRY_S: Final = (1.0, 60.0)
 """The shortest and the longest wait before a failed renewal is tried again."""
 
@@ -274,7 +276,7 @@ class Reactor:
         self.attempts.welcomed(event.verdicts)
         if session.leaving is not Leaving.NO and session.leaving_reason:
             self._send_draining()
-        self._beat(now)
+        self._arm(HEARTBEAT, now + min(FIRST_HEARTBEAT_S, session.heartbeat_interval_s))
         if session.is_renewal_due:
             session.is_renewal_due = False
             self._effects.append(RenewCertificate())

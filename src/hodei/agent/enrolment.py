@@ -1,0 +1,214 @@
+"""How an agent gets its first certificate."""
+
+import asyncio
+import platform
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+import grpc.aio
+
+from hodei.agent.bootstrap import Bootstrap, split_address
+from hodei.agent.certificates import fingerprint
+from hodei.agent.channel import SERVER_NAME, server_tls
+from hodei.agent.identity import Identity
+from hodei.agent.json_log import log
+from hodei.agent.metrics import capacity
+from hodei.agent.reactor.session import retry_delay_s
+from hodei.kernel.errors import RefusedError, UnavailableError
+from hodei.kernel.version import VERSION
+from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire import hodei_all_in_one_pb2_grpc as services
+
+T = TypeVar("T")
+
+CALL_WITHIN_S: Final = 10.0
+"""For a handshake or a call; a server that is well answers in milliseconds."""
+
+TRANSIENT: Final = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+"""The call may not have reached the server, or its answer not us."""
+
+
+class EnrolmentRefusedError(RefusedError):
+    """The server will not have this worker, or it is not the server that it should be."""
+
+    code = "ENROLMENT_REFUSED"
+
+
+class EnrolmentUnavailableError(UnavailableError):
+    """The server cannot be reached just now."""
+
+    code = "ENROLMENT_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """What the server gave."""
+
+    identity: Identity
+    worker_address: str
+
+
+async def enrol(
+    bootstrap: Bootstrap,
+    info: pb.WorkerInfo,
+    key: Awaitable[tuple[bytes, bytes]],
+    chance: Callable[[], float],
+) -> Enrolment:
+    """Gets the worker's certificate, trying again for as long as no server can be reached.
+
+    Every try uses the same key, so that an answer that was lost is given again.
+
+    Args:
+        bootstrap: Where, and with what proof.
+        info: What the worker says of itself.
+        key: The key and the request for it; it may still be in the making.
+        chance: Gives numbers in [0, 1), for jitter.
+
+    Raises:
+        EnrolmentRefusedError: It is no use.
+    """
+    root_pem = await _trying_again(lambda: _pinned_root(bootstrap), chance)
+    key_pem, csr_der = await key
+    request = pb.RegisterWorkerRequest(auth_token=bootstrap.otp, worker_info=info, csr_der=csr_der)
+    answer = await _trying_again(lambda: _register(bootstrap, root_pem, request), chance)
+    worker_address = answer.worker_address or bootstrap.worker_address
+    if not worker_address:
+        raise EnrolmentRefusedError("neither the server nor the bootstrap names a worker_address")
+    return Enrolment(
+        identity=Identity(
+            key_pem=key_pem,
+            chain_pem=answer.chain_pem.encode(),
+            ca_bundle_pem=answer.ca_bundle_pem.encode(),
+        ),
+        worker_address=worker_address,
+    )
+
+
+async def _trying_again(attempt: Callable[[], Awaitable[T]], chance: Callable[[], float]) -> T:
+    failures = 0
+    while True:
+        try:
+            async with asyncio.timeout(CALL_WITHIN_S):
+                return await attempt()
+        except (EnrolmentUnavailableError, TimeoutError) as error:
+            delay = retry_delay_s(failures, chance())
+            detail = str(error) or f"no answer within {CALL_WITHIN_S:g} s"
+            log.warning("enrolment_unavailable", detail=detail, retry_in_s=round(delay, 3))
+        failures += 1
+        await asyncio.sleep(delay)
+
+
+async def _pinned_root(bootstrap: Bootstrap) -> bytes:
+    """The certificate with the right fingerprint, out of what the server shows, as PEM."""
+    for certificate in await _shown_chain(bootstrap.enroll_address):
+        if fingerprint(certificate) == bootstrap.ca_fingerprint:
+            return ssl.DER_cert_to_PEM_cert(certificate).encode()
+    raise EnrolmentRefusedError(
+        f"the server at {bootstrap.enroll_address} shows no certificate with the fingerprint "
+        f"{bootstrap.ca_fingerprint}: it is not the server that made this worker's bootstrap, "
+        "or its CA was replaced; invite the worker again"
+    )
+
+
+async def _shown_chain(address: str) -> list[bytes]:
+    """What a server shows of certificates, as DER. Nothing is trusted, and nothing told to it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    host, port = split_address(address)
+    try:
+        _, writer = await asyncio.open_connection(
+            host, port, ssl=context, server_hostname=SERVER_NAME
+        )
+    except OSError as error:
+        raise EnrolmentUnavailableError(f"{address} cannot be reached: {error}") from error
+    try:
+        return _unverified_chain(writer.get_extra_info("ssl_object"))
+    finally:
+        writer.transport.abort()
+
+
+def _unverified_chain(connection: ssl.SSLObject) -> list[bytes]:
+    if sys.version_info >= (3, 13):
+        return connection.get_unverified_chain()
+    # Before 3.13 the same is there, without a public name.
+    chain: list[Any] = connection._sslobj.get_unverified_chain()  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain]
+
+
+async def _register(
+    bootstrap: Bootstrap, root_pem: bytes, request: pb.RegisterWorkerRequest
+) -> pb.RegisterWorkerResponse:
+    async with server_tls(bootstrap.enroll_address, root_pem) as channel:
+        try:
+            answer: pb.RegisterWorkerResponse = await services.WorkerAgentServiceStub(
+                channel
+            ).Register(request, timeout=CALL_WITHIN_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in TRANSIENT:
+                raise EnrolmentUnavailableError(f"{error.code().name}: {error.details()}") from None
+            raise EnrolmentRefusedError(
+                f"the server refused to enrol this worker ({error.code().name}: {error.details()})"
+            ) from None
+    if not answer.chain_pem:
+        raise EnrolmentRefusedError(
+            f"the server enrolled this worker without a certificate: {answer.message or 'no reason'}"
+        )
+    return answer
+
+
+async def renew(channel: grpc.aio.Channel, csr_der: bytes, key_pem: bytes) -> Identity:
+    """A new certificate for a new key, over a channel that shows the old one.
+
+    Raises:
+        EnrolmentUnavailableError: It did not come; the old certificate still serves.
+    """
+    request = pb.RenewCertificateRequest(csr_der=csr_der)
+    try:
+        answer: pb.RenewCertificateResponse = await services.WorkerAgentServiceStub(
+            channel
+        ).RenewCertificate(request, timeout=CALL_WITHIN_S)
+    except grpc.aio.AioRpcError as error:
+        raise EnrolmentUnavailableError(f"{error.code().name}: {error.details()}") from None
+    return Identity(
+        key_pem=key_pem,
+        chain_pem=answer.chain_pem.encode(),
+        ca_bundle_pem=answer.ca_bundle_pem.encode(),
+    )
+
+
+def worker_info(bootstrap: Bootstrap, work_dir: Path) -> pb.WorkerInfo:
+    """What the worker says of itself; the server decides its identity, not this."""
+    has = capacity(work_dir)
+    host = socket.gethostname()
+    return pb.WorkerInfo(
+        worker_id=pb.WorkerId(value=bootstrap.worker_id),
+        name=bootstrap.name,
+        version=VERSION,
+        hostname=host,
+        os_info=f"{platform.system()} {platform.release()}",
+        architecture=platform.machine(),
+        capacity=pb.ResourceCapacity(
+            cpu_cores=has.cpu_cores,
+            memory_bytes=has.memory_bytes,
+            disk_bytes=has.disk_bytes,
+            custom_resources=bootstrap.custom_resources,
+        ),
+        labels=bootstrap.labels,
+        taints=[_taint(each) for each in bootstrap.taints],
+    )
+
+
+def _taint(text: str) -> pb.Taint:
+    key_and_value, _, effect = text.rpartition(":")
+    key, _, value = key_and_value.partition("=")
+    return pb.Taint(key=key, value=value, effect=effect)

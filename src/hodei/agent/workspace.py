@@ -1,0 +1,119 @@
+"""Where a job's files are while it runs, and what it is given to run."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import Final
+
+from hodei.agent.reactor.events import JobKey, RunJob
+from hodei.domain.jobs.spec import Script
+
+STRICT: Final = {
+    "bash": "set -euo pipefail",
+    "sh": "set -eu",
+    "dash": "set -eu",
+    "ash": "set -eu",
+}
+"""What is put in front of a script, by the name of its interpreter."""
+
+
+class Workspaces:
+    """Private directories of jobs, one for each attempt, under the agent's own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        if directory.exists():
+            shutil.rmtree(directory)
+        directory.mkdir(mode=0o700, parents=True)
+
+    def make(self, key: JobKey) -> Path:
+        """An empty directory for an attempt. Quick: one system call."""
+        path = self._directory / f"{key.job_id}.{key.attempt}"
+        path.mkdir(mode=0o700)
+        return path
+
+    def script_path(self, key: JobKey) -> Path:
+        """Where an attempt's script is: beside its workspace, so that that begins empty."""
+        return self._directory / f"{key.job_id}.{key.attempt}.script"
+
+    def remove_empty(self, key: JobKey) -> bool:
+        """Removes an attempt's workspace, if it is as it was made. Quick."""
+        path = self._directory / f"{key.job_id}.{key.attempt}"
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def remove(self, key: JobKey) -> None:
+        """Removes an attempt's workspace with all that is in it; may take long.
+
+        Raises:
+            OSError: Something of it cannot be removed.
+        """
+        path = self._directory / f"{key.job_id}.{key.attempt}"
+        with suppress(FileNotFoundError):
+            try:
+                shutil.rmtree(path)
+            except PermissionError:
+                # Some tools make directories that even their owner cannot empty.
+                for parent, _, _ in os.walk(path):
+                    Path(parent).chmod(0o700)
+                shutil.rmtree(path)
+
+
+def write_script(path: Path, script: Script) -> tuple[bytes, ...]:
+    """Writes a script for its interpreter; returns the argv that runs it."""
+    argv = _interpreter_argv(script)
+    content = strict_text(script.content, _program(argv))
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content.encode())
+    return (*(part.encode() for part in argv), os.fsencode(path))
+
+
+def strict_text(content: str, program: str) -> str:
+    """The script as it is run: strict, where its interpreter knows how.
+
+    The command goes in front of the first line, not above it, so that line numbers in messages
+    are the author's; a `#!` line stays the first.
+    """
+    strict = STRICT.get(program)
+    if strict is None:
+        return content
+    if not content.startswith("#!"):
+        return f"{strict}; {content}"
+    shebang, newline, rest = content.partition("\n")
+    return f"{shebang}{newline or chr(10)}{strict}; {rest}"
+
+
+def _interpreter_argv(script: Script) -> list[str]:
+    return shlex.split(script.interpreter) or ["bash"]
+
+
+def _program(argv: list[str]) -> str:
+    name = PurePath(argv[0]).name
+    if name == "env":
+        name = next((PurePath(each).name for each in argv[1:] if not each.startswith("-")), name)
+    return name
+
+
+def base_environment(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """What jobs inherit of the agent's environment: all but what is Hodei's."""
+    return {name: value for name, value in environment.items() if not name.startswith(b"HODEI_")}
+
+
+def job_environment(base: Mapping[bytes, bytes], run: RunJob, worker_id: str) -> dict[bytes, bytes]:
+    """A job's whole environment."""
+    environment = dict(base)
+    for name, value in run.environment.items():
+        environment[name.encode()] = value.encode()
+    environment[b"HODEI_JOB_ID"] = run.key.job_id.encode()
+    environment[b"HODEI_ATTEMPT"] = b"%d" % run.key.attempt
+    environment[b"HODEI_WORKER_ID"] = worker_id.encode()
+    return environment
