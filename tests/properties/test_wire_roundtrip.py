@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hodei.domain.jobs import decide, limits
@@ -29,10 +29,9 @@ from hodei.domain.jobs.spec import (
     Toleration,
 )
 from hodei.domain.logs import LogChunk, LogEntry, LogStream
-from hodei.kernel.errors import FieldViolation, InvalidFieldsError
+from hodei.kernel.errors import InvalidFieldsError
 from hodei.kernel.ids import JobId, WorkerId
 from hodei.wire import hodei_all_in_one_pb2 as pb
-from hodei.wire.errors import to_status
 from hodei.wire.events_view import state_after
 from hodei.wire.job_definition import decode, difference, encode
 from hodei.wire.log_views import LineSplitter
@@ -317,20 +316,3 @@ def test_the_state_that_an_event_is_told_with_is_the_one_it_leads_to(
         for event in events:
             job = evolve(job, event, at)
             assert state_after(event) in {"", job.state}
-
-
-# --- Errors ---------------------------------------------------------------------------------------
-
-
-@given(
-    violations=st.lists(
-        st.builds(FieldViolation, field=st.text(max_size=400), description=st.text(max_size=2000)),
-        min_size=1,
-        max_size=120,
-    )
-)
-@settings(max_examples=30)
-def test_no_error_is_too_large_to_arrive(violations: list[FieldViolation]):
-    status = to_status(InvalidFieldsError(violations))
-    in_base64 = (status.ByteSize() + 2) // 3 * 4
-    assert in_base64 + 3 * len(status.message.encode()) < 8000

@@ -161,6 +161,15 @@ def test_a_long_list_of_violations_is_cut_and_says_so():
     assert back.violations[-1].description == f"and {100 - len(shown) - 1} more are not allowed"
 
 
+@pytest.mark.parametrize("letter", ["x", "%", "é", "漢", "\n"])
+def test_no_error_grows_past_what_grpc_lets_through(letter: str):
+    violations = [FieldViolation(field=letter * 500, description=letter * 5000)] * 100
+    _, message, ((_, data),) = abort_arguments(InvalidFieldsError(violations))
+    in_base64 = (len(data) + 2) // 3 * 4
+    percent_encoded = 3 * len(message.encode())
+    assert in_base64 + percent_encoded < 8000
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [

@@ -582,6 +582,14 @@ def test_another_streams_output_ends_the_wait_so_that_no_sequence_runs_ahead():
     ]
 
 
+def test_what_lies_beyond_a_gap_is_not_joined_to_what_lies_before_it():
+    splitter = LineSplitter()
+    before, after_gap = chunk(b"ab"), chunk(b"yz\n", offset=100)
+    told = splitter.split(LogEntry(chunk=before, sequence=2))
+    told += splitter.split(LogEntry(chunk=after_gap, sequence=5))
+    assert [(each.line, each.offset) for each in told] == [("ab", 0), ("yz", 100)]
+
+
 def test_a_line_without_end_is_told_in_pieces():
     told = lines_of((OUT, b"x" * MAX_LINE_BYTES), (OUT, b"y\n"))
     assert [len(each.data) for each in told] == [MAX_LINE_BYTES, 2]

@@ -89,13 +89,12 @@ class LineSplitter:
 
 
 def _continues(rest: LogEntry, entry: LogEntry) -> bool:
-    """Whether the entry lies just after the rest, both in its stream and in the stored order."""
+    """Whether the entry goes on where the rest of the entry before it ends."""
     before, after = rest.chunk, entry.chunk
     return (
         before.stream is after.stream
         and before.attempt == after.attempt
         and before.end == after.offset
-        and rest.sequence + len(after.data) == entry.sequence
     )
 
 
