@@ -29,6 +29,7 @@ from hodei.sdk.async_client import AsyncClient
 from hodei.sdk.client import Client
 from hodei.sdk.job import Attempt, Job, Reason
 from hodei.sdk.job_event import JobEvent
+from hodei.sdk.job_listing import JobFilter
 from hodei.sdk.job_request import JobRequest
 from hodei.sdk.log_chunk import LogChunk
 from hodei.sdk.server_info import ServerInfo
@@ -46,6 +47,7 @@ __all__ = [
     "Invitation",
     "Job",
     "JobEvent",
+    "JobFilter",
     "JobRequest",
     "JobState",
     "LogChunk",

@@ -2,7 +2,8 @@
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, Unpack
@@ -165,7 +166,7 @@ class AsyncClient:
 
     async def jobs(
         self, *, limit: int | None = None, **wanted: Unpack[JobFilter]
-    ) -> AsyncIterator[Job]:
+    ) -> AsyncGenerator[Job, None]:
         """Yields jobs, the newest first, at most `limit`. `JobFilter` lists the conditions."""
         request = listing_request(wanted)
         left = _MOST_JOBS if limit is None else limit
@@ -188,7 +189,7 @@ class AsyncClient:
         stdout_offset: int = 0,
         stderr_offset: int = 0,
         after_sequence: int = 0,
-    ) -> AsyncIterator[LogChunk]:
+    ) -> AsyncGenerator[LogChunk, None]:
         """Yields the job's output, byte for byte, in the order in which it was stored.
 
         Args:
@@ -214,16 +215,18 @@ class AsyncClient:
             raw=True,
         )
         has_offset = stdout_offset > 0 or stderr_offset > 0
-        async for entry in self._connection.stream(calls.SUBSCRIBE_LOGS, lambda: request):
-            request.after_sequence = entry.sequence
-            if has_offset:
-                # "The newest attempt" must stay the same one after a break.
-                request.attempt = entry.attempt
-            yield chunk_from_wire(entry)
+        entries = self._connection.stream(calls.SUBSCRIBE_LOGS, lambda: request)
+        async with aclosing(entries):
+            async for entry in entries:
+                request.after_sequence = entry.sequence
+                if has_offset:
+                    # "The newest attempt" must stay the same one after a break.
+                    request.attempt = entry.attempt
+                yield chunk_from_wire(entry)
 
     async def events(
         self, job_id: str | None = None, *, after: str | None = None, follow: bool = True
-    ) -> AsyncIterator[JobEvent]:
+    ) -> AsyncGenerator[JobEvent, None]:
         """Yields what happened and happens, each event once, in order.
 
         Args:
@@ -240,11 +243,13 @@ class AsyncClient:
             after_position=after or "",
             follow=follow,
         )
-        async for event in self._connection.stream(calls.STREAM_JOB_EVENTS, lambda: request):
-            request.after_position = event.position
-            yield event_from_wire(event)
+        events = self._connection.stream(calls.STREAM_JOB_EVENTS, lambda: request)
+        async with aclosing(events):
+            async for event in events:
+                request.after_position = event.position
+                yield event_from_wire(event)
 
-    async def workers(self, *, include_ended: bool = False) -> AsyncIterator[Worker]:
+    async def workers(self, *, include_ended: bool = False) -> AsyncGenerator[Worker, None]:
         """Yields the workers; also those that have ended, when asked."""
         request = pb.ListWorkersRequest(include_ended=include_ended, page_size=_PAGE_SIZE)
         while True:

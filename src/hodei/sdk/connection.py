@@ -1,7 +1,8 @@
 """A client's connection: finds a server that answers, and stays with it while it does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final, Protocol, cast
 
 import grpc
@@ -97,7 +98,7 @@ class Connection:
 
     async def stream(
         self, call: Call[RequestT, AnswerT], next_request: Callable[[], RequestT]
-    ) -> AsyncIterator[AnswerT]:
+    ) -> AsyncGenerator[AnswerT, None]:
         """Yields the answers of a stream, opened again where it breaks.
 
         Args:
@@ -112,9 +113,10 @@ class Connection:
         while True:
             endpoint = self._endpoints[0]
             try:
-                async for answer in self._listen(endpoint, call, next_request()):
-                    outage.is_over()
-                    yield answer
+                async with aclosing(self._listen(endpoint, call, next_request())) as answers:
+                    async for answer in answers:
+                        outage.is_over()
+                        yield answer
             except UnavailableError as error:
                 self._turn_away_from(endpoint)
                 await outage.pause_or_raise(error, was_reached=self._has_answered)
@@ -144,7 +146,7 @@ class Connection:
 
     async def _listen(
         self, endpoint: Endpoint, call: Call[RequestT, AnswerT], request: RequestT
-    ) -> AsyncIterator[AnswerT]:
+    ) -> AsyncGenerator[AnswerT, None]:
         listen = self._channel_to(endpoint).unary_stream(
             call.path,
             request_serializer=call.request.SerializeToString,

@@ -3,23 +3,13 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Final, TypedDict
+from typing import TypedDict
 
 from hodei.domain.jobs.states import JobState
 from hodei.kernel.errors import InvalidFieldsError
 from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire.job_views import JOB_STATUSES
 from hodei.wire.timestamps import optional_timestamp
-
-_STATUS: Final = {
-    JobState.PENDING: pb.JOB_STATUS_PENDING,
-    JobState.QUEUED: pb.JOB_STATUS_QUEUED,
-    JobState.ASSIGNED: pb.JOB_STATUS_ASSIGNED,
-    JobState.RUNNING: pb.JOB_STATUS_RUNNING,
-    JobState.SUCCEEDED: pb.JOB_STATUS_COMPLETED,
-    JobState.FAILED: pb.JOB_STATUS_FAILED,
-    JobState.CANCELLED: pb.JOB_STATUS_CANCELLED,
-    JobState.TIMED_OUT: pb.JOB_STATUS_TIMEOUT,
-}
 
 
 class JobFilter(TypedDict, total=False):
@@ -46,7 +36,7 @@ def listing_request(wanted: JobFilter) -> pb.ListJobsRequest:
         InvalidFieldsError: A state is not one, or a time has no time zone.
     """
     return pb.ListJobsRequest(
-        statuses=[_STATUS[_state(each)] for each in wanted.get("states", ())],
+        statuses=[JOB_STATUSES[_state(each)] for each in wanted.get("states", ())],
         name=wanted.get("name", ""),
         labels=wanted.get("labels"),
         tags=wanted.get("tags", ()),

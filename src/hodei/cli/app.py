@@ -1,0 +1,61 @@
+"""The tree of commands."""
+
+from typing import Annotated, Any
+
+from typer import Context, Exit, Option, Typer
+from typer.main import get_command
+
+from hodei.cli import (
+    config_commands,
+    job_commands,
+    logs_command,
+    run_command,
+    server_commands,
+    worker_commands,
+)
+from hodei.cli.options import Output
+from hodei.cli.output import OutputFormat, print_json
+from hodei.kernel.version import VERSION
+
+
+def command() -> Any:  # noqa: ANN401 - typer keeps the class of what it makes to itself
+    """The whole command, ready to be called with its arguments."""
+    # No completion: it would write to the user's shell set-up, and slows each start.
+    app = Typer(
+        name="hodei",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Runs jobs on workers that it provisions on demand, and never loses one.",
+    )
+    app.callback(invoke_without_command=True)(_hodei)
+    server_commands.register(app)
+    run_command.register(app)
+    app.add_typer(job_commands.app, name="jobs")
+    logs_command.register(app)
+    app.add_typer(worker_commands.app, name="workers")
+    app.add_typer(config_commands.app, name="config")
+    app.command()(version)
+    return get_command(app)
+
+
+def version(output: Output = OutputFormat.TEXT) -> None:
+    """Print the version of this command."""
+    if output is OutputFormat.JSON:
+        print_json({"version": VERSION})
+    else:
+        print(f"hodei {VERSION}")
+
+
+def _hodei(
+    context: Context,
+    *,
+    show_version: Annotated[
+        bool, Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    if show_version:
+        version()
+        raise Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise Exit

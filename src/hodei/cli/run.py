@@ -1,0 +1,129 @@
+"""What `hodei run` does: submits a job, streams its output, leaves with its exit code."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from hodei.cli.byte_output import BOTH, TO_STDERR, write_chunk
+from hodei.cli.exit_codes import exit_code_for, is_plain_exit
+from hodei.cli.failures import FailedJobError, warn
+from hodei.cli.interrupts import Interrupts
+from hodei.cli.output import OutputFormat, print_json
+from hodei.kernel.errors import HodeiError, InvalidFieldsError, WrongStateError
+from hodei.lifecycle.race import until_first
+from hodei.lifecycle.system_clock import SystemIdSource
+from hodei.sdk import AsyncClient, Job, JobRequest, LogStream
+
+EXIT_READER_LEFT = 141
+"""As of a program that SIGPIPE ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a job is run, apart from what it is."""
+
+    server: str
+    output: OutputFormat
+    detach: bool
+    local: bool
+
+    @property
+    def log_fds(self) -> Mapping[LogStream, int]:
+        """Where the job's output goes."""
+        return TO_STDERR if self.output is OutputFormat.JSON else BOTH
+
+
+def run_job(request: JobRequest, options: RunOptions) -> int:
+    """Runs the job and returns the exit code.
+
+    Raises:
+        HodeiError: Nothing was submitted.
+        FailedJobError: The job was submitted, and then no server was there for too long.
+    """
+    if not options.local:
+        return asyncio.run(_run_on_server(request, options))
+    if options.detach or options.server:
+        other = "--detach" if options.detach else "--server"
+        raise InvalidFieldsError.of("--local", f"goes without {other}: it has a server of its own")
+    from hodei.cli.local_run import run_locally
+
+    return asyncio.run(run_locally(request, options))
+
+
+def tell_end(job: Job, options: RunOptions) -> int:
+    """Tells how the job ended and returns the exit code that stands for it."""
+    if options.output is OutputFormat.JSON:
+        print_json(job.to_dict())
+    if not is_plain_exit(job) and job.reason is not None:
+        warn(f"job {job.id} {job.state}: {job.reason.message}. {job.reason.advice}")
+    return exit_code_for(job)
+
+
+async def cancel_when_interrupted(
+    client: AsyncClient, job_id: str, interrupts: Interrupts, *, next_time: str
+) -> None:
+    """Waits for a signal, then asks for the job's end. Never ends by itself."""
+    await interrupts.first()
+    warn(f"cancelling job {job_id}; {next_time}")
+    try:
+        await client.cancel(job_id, reason="interrupted")
+    except WrongStateError:
+        pass  # It has ended meanwhile, which is what was wanted.
+    except HodeiError as error:
+        warn(f"job {job_id} was not cancelled: {error}")
+    await asyncio.get_running_loop().create_future()
+
+
+async def stream_output(client: AsyncClient, job_id: str, options: RunOptions) -> bool:
+    """Writes the job's output to its end; False when the reader left before.
+
+    A job whose output nobody reads any more is cancelled, as SIGPIPE would end it without us.
+    """
+    fds = options.log_fds
+    async with aclosing(client.logs(job_id)) as chunks:
+        try:
+            async for chunk in chunks:
+                await write_chunk(chunk, fds)
+        except BrokenPipeError:
+            await client.cancel(job_id, reason="nobody reads its output any more")
+            return False
+    return True
+
+
+async def _run_on_server(request: JobRequest, options: RunOptions) -> int:
+    with Interrupts(leave_on=2) as interrupts:
+        async with AsyncClient(options.server or None) as client:
+            # Drawn here, so that a job whose submission is interrupted can be cancelled.
+            job = await client.submit(**{"id": SystemIdSource().new(), **request})
+            if options.detach:
+                _print_submitted(job, options)
+                return 0
+            try:
+                return await _follow(client, job, options, interrupts)
+            except HodeiError as error:
+                raise FailedJobError(job.id, error) from error
+
+
+def _print_submitted(job: Job, options: RunOptions) -> None:
+    if options.output is OutputFormat.JSON:
+        print_json(job.to_dict())
+    else:
+        print(job.id)
+
+
+async def _follow(
+    client: AsyncClient, job: Job, options: RunOptions, interrupts: Interrupts
+) -> int:
+    exit_codes: list[int] = []
+
+    async def to_its_end() -> None:
+        is_read = await stream_output(client, job.id, options)
+        ended = await client.wait(job.id)
+        exit_codes.append(tell_end(ended, options) if is_read else EXIT_READER_LEFT)
+
+    advice = "press Ctrl-C again to leave it to itself"
+    await until_first(
+        to_its_end(), cancel_when_interrupted(client, job.id, interrupts, next_time=advice)
+    )
+    return exit_codes[0] if interrupts.exit_code is None else interrupts.exit_code
