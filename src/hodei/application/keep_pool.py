@@ -109,7 +109,12 @@ class PoolKeeper:
             for _ in range(want.count):
                 self._begin(self._pools[ProviderName(want.provider)], want.for_job)
         for pool in self._pools.values():
-            ready = sum(not member.jobs for member in self._of(pool) if _may_serve(member))
+            # A busy worker with a free slot is as quick as an idle one.
+            ready = sum(
+                len(member.jobs) < member.worker.slots
+                for member in self._of(pool)
+                if _may_serve(member)
+            )
             missing = pool.rules.warm_workers - ready - self._just_requested(pool)
             for _ in range(min(missing, self._room(pool))):
                 self._begin(pool, None)
