@@ -1,9 +1,12 @@
 """The log store on a real disk: recovery, segments, and what readers see when."""
 
 import asyncio
+import errno
+import os
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +18,7 @@ from hodei.adapters.logstore import SegmentLogStore
 from hodei.adapters.logstore.index import IndexVersionError
 from hodei.adapters.logstore.writer import SegmentLimits
 from hodei.domain.logs import LogChunk, LogStream
-from hodei.kernel.errors import InvalidFieldsError
+from hodei.kernel.errors import BrokenError, InvalidFieldsError
 from hodei.kernel.ids import JobId
 from hodei.ports.logs import LogStore, LogStoreUnavailableError
 
@@ -132,6 +135,85 @@ async def test_a_row_that_is_indexed_while_a_reader_looks_is_seen_once(store: Se
     store._index.chunks_after = moved_first  # type: ignore[method-assign]
 
     assert await output(store) == b"abcdef"
+
+
+async def test_nothing_is_acknowledged_or_shown_before_it_is_synced(
+    store: SegmentLogStore, monkeypatch: pytest.MonkeyPatch
+):
+    await store.append([chunk(b"abc")])
+    reached, may_go_on = threading.Event(), threading.Event()
+    sync = os.fdatasync
+
+    def held_sync(fd: int) -> None:
+        reached.set()
+        assert may_go_on.wait(10)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", held_sync)
+    async with asyncio.TaskGroup() as group:
+        appending = group.create_task(store.append([chunk(b"def", 3)]))
+        await asyncio.to_thread(reached.wait, 10)
+        assert await output(store) == b"abc"
+        assert await store.ends(JOB, 1) == {OUT: 3, LogStream.STDERR: 0}
+        assert not appending.done()
+        may_go_on.set()
+    assert await output(store) == b"abcdef"
+
+
+async def test_a_sync_that_fails_leaves_nothing_behind(
+    store: SegmentLogStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await store.append([chunk(b"abc")])
+    before = segment_files(directory)[0].read_bytes()
+
+    def broken(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        # The file cannot even be cut at once: that is made up for before the next append.
+        patch.setattr(os, "fdatasync", broken)
+        patch.setattr(os, "fsync", broken)
+        with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
+            await store.append([chunk(b"never", 3)])
+        with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
+            await store.append([chunk(b"never", 3)])
+    await store.append([chunk(b"def", 3)])
+
+    assert await output(store) == b"abcdef"
+    content = segment_files(directory)[0].read_bytes()
+    assert content.startswith(before)
+    assert b"never" not in content
+
+
+async def test_a_defect_in_the_writer_answers_its_callers(
+    store: SegmentLogStore, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._index, "stored", broken)
+        with pytest.raises(BrokenError, match="a defect"):
+            await store.append([chunk(b"abc")])
+    assert await store.append([chunk(b"abc")])
+
+
+async def test_bytes_that_come_while_a_place_is_looked_for_are_not_skipped(
+    store: SegmentLogStore,
+):
+    await store.append([chunk(b"abc")])
+    loop = asyncio.get_running_loop()
+    look_up = store._index.chunk_at_offset
+
+    def append_after(job_id: JobId, attempt: int, stream: int, offset: int) -> object:
+        found = look_up(job_id, attempt, stream, offset)
+        append = asyncio.run_coroutine_threadsafe(store.append([chunk(b"abcdef")]), loop)
+        assert append.result(10)
+        return found
+
+    store._index.chunk_at_offset = append_after  # type: ignore[method-assign, assignment]
+
+    assert await store.sequence_at_offsets(JOB, 1, {OUT: 3}) == 3
 
 
 @pytest.mark.parametrize("behind", ["lost", "some rows behind"])
