@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import typer.main
 
 from check_files import tracked_files
-from hodei.cli.main import app
+from hodei.cli.app import command as hodei_command
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -113,7 +112,7 @@ def option_named(command: click.Command, name: str) -> click.Option | None:
 
 
 def main() -> int:
-    root = typer.main.get_command(app)
+    root = hodei_command()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     found: list[str] = []
     for name in tracked_files():

@@ -12,14 +12,13 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
-import hodei.server.config as server_config
 from hodei.domain.jobs import events as job_events
 from hodei.domain.jobs.states import (
     ATTEMPT_TRANSITIONS,
@@ -30,6 +29,9 @@ from hodei.domain.jobs.states import (
 )
 from hodei.domain.workers import events as worker_events
 from hodei.domain.workers.states import ENDED, WORKER_TRANSITIONS, WorkerState
+from hodei.server.config import LocalProviderConfig, ServerConfig
+from hodei.server.config_sources import SETTINGS
+from hodei.server.config_values import show_value
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -96,27 +98,18 @@ def event_table(union: UnionType) -> str:
     return "\n".join(lines)
 
 
-def settings(owner: type, prefix: str) -> Iterator[str]:
-    """One row for each field of a configuration class, nested ones included."""
-    docs = member_docs(owner)
-    for field in fields(owner):
-        name = f"{prefix}{field.name}"
-        if is_dataclass(field.default):
-            yield from settings(type(field.default), f"{name}.")
-            continue
-        if field.default is not MISSING:
-            default = f"`{field.default!r}`"
-        elif field.default_factory is not MISSING:
-            default = f"`{field.default_factory()!r}`"
-        else:
-            default = "must be given"
-        yield f"| `{name}` | {default} | {docs.get(field.name, '')} |"
-
-
 def server_settings() -> str:
-    """Everything that a server can be told."""
-    rows = settings(server_config.ServerConfig, "")
-    return "\n".join(["| setting | default | meaning |", "|-|-|-|", *rows])
+    """Everything that a server can be told, by the names that it goes by."""
+    docs = {False: member_docs(ServerConfig), True: member_docs(LocalProviderConfig)}
+    lines = ["| key | environment | default | meaning |", "|-|-|-|-|"]
+    for setting in SETTINGS.values():
+        default = show_value(setting.default)
+        meaning = docs[setting.is_local].get(setting.field, "")
+        lines.append(
+            f"| `{setting.key}` | `{setting.variable}` | {f'`{default}`' if default else '(none)'}"
+            f" | {meaning} |"
+        )
+    return "\n".join(lines)
 
 
 PARTS: dict[str, Callable[[], str]] = {
