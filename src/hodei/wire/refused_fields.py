@@ -10,7 +10,7 @@ from typing import Final
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from hodei.kernel.errors import FieldViolation
+from hodei.domain.jobs.violations import Violations
 from hodei.wire import hodei_all_in_one_pb2 as pb
 
 REFUSED_FIELDS: Final[dict[str, str]] = {
@@ -45,16 +45,8 @@ REFUSED_FIELDS: Final[dict[str, str]] = {
 _DEFAULT_NAMES: Final = frozenset({"", "default"})
 
 
-class Refusals:
+class Refusals(Violations):
     """Collects what is refused in one definition."""
-
-    def __init__(self, prefix: str) -> None:
-        self.found: list[FieldViolation] = []
-        self._prefix = f"{prefix}." if prefix else ""
-
-    def add(self, field: str, description: str) -> None:
-        """Refuses a field for its value."""
-        self.found.append(FieldViolation(field=self._prefix + field, description=description))
 
     def refuse(self, field: str) -> None:
         """Refuses a field of `REFUSED_FIELDS`."""
