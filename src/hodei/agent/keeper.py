@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,9 @@ _END_NOW: Final = signal.SIGQUIT
 """Kills the whole tree at once."""
 
 _AWAITED: Final = {*_TO_THE_AGENT, _END_NOW, signal.SIGCHLD}
+
+_REAPED_AT_ONCE: Final = 4096
+"""Processes that fork and exit all the time can do so faster than they are waited for."""
 
 RunAgent = Callable[[Sequence[SlotProcess]], int]
 """Is the agent, given its slots; returns its exit code."""
@@ -113,7 +116,7 @@ class _Keeper:
         return self.exit_code is not None or self.signal is not None
 
     def _reap(self) -> bool:
-        while True:
+        for _ in range(_REAPED_AT_ONCE):
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -123,6 +126,7 @@ class _Keeper:
             if pid == self._agent_pid:
                 code = os.waitstatus_to_exitcode(status)
                 self.exit_code, self.signal = (code, None) if code >= 0 else (None, -code)
+        return False
 
 
 def _become_agent(
@@ -130,21 +134,8 @@ def _become_agent(
 ) -> NoReturn:
     code = 1
     try:
-        if not prctl.signal_on_parent_death(signal.SIGKILL, parent=keeper_pid):
-            return
-        prctl.name_process("hodei-agent")
-        prctl.become_subreaper()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
-        # Ctrl-C in a terminal reaches the keeper alone, which passes it on once.
-        os.setsid()
-        if worker.ready_fd is not None:
-            os.close(worker.ready_fd)
-        if cgroup is not None and not cgroup.enter_agent():
-            cgroup = None
-        slots = fork_slots(
-            worker.slots, cgroup=cgroup, job_umask=worker.job_umask, keep=[worker.lock_fd]
-        )
-        code = run_agent(slots)
+        if prctl.signal_on_parent_death(signal.SIGKILL, parent=keeper_pid):
+            code = run_agent(_set_up_agent(worker, cgroup))
     except SystemExit as request:
         code = request.code if isinstance(request.code, int) else 1
     except BaseException:  # noqa: BLE001 - the edge of the process: nobody is left to raise to
@@ -155,6 +146,21 @@ def _become_agent(
             sys.stderr.flush()
         # Threads of libraries do not get to hold the end up.
         os._exit(code)
+
+
+def _set_up_agent(worker: Worker, cgroup: WorkerCgroup | None) -> list[SlotProcess]:
+    prctl.name_process("hodei-agent")
+    prctl.become_subreaper()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+    # Ctrl-C in a terminal reaches the keeper alone, which passes it on once.
+    os.setsid()
+    if worker.ready_fd is not None:
+        os.close(worker.ready_fd)
+    if cgroup is not None and not cgroup.enter_agent():
+        cgroup = None
+    return fork_slots(
+        worker.slots, cgroup=cgroup, job_umask=worker.job_umask, keep=[worker.lock_fd]
+    )
 
 
 def _tell(worker: Worker, agent_pid: int, cgroup: WorkerCgroup | None) -> None:
@@ -175,7 +181,7 @@ def _tell(worker: Worker, agent_pid: int, cgroup: WorkerCgroup | None) -> None:
         os.close(worker.ready_fd)
 
 
-def _write(path: Path, record: dict[str, object]) -> bytes:
+def _write(path: Path, record: Mapping[str, object]) -> bytes:
     content = json.dumps(record).encode()
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)

@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,12 @@ from hodei.lifecycle.processes import ProcessIdentity, boot_id, stat_fields
 
 _LOOK_AGAIN_S = 0.05
 """How long a killed process is waited for before the tree is looked at again."""
+
+_MISSED_S = 0.001
+"""The same where no process was found although some must be there."""
+
+_QUICK_ROUNDS = 3
+"""Two hit what forked while the first round was under way; one more for luck costs 10 us."""
 
 _WATCHED_AT_ONCE = 64
 """Children whose end is waited for in one go; more need more rounds, not more descriptors."""
@@ -40,7 +46,8 @@ class Member:
 
 def _member(pid: int) -> Member | None:
     fields = stat_fields(pid)
-    if fields is None:
+    # One that only waits to be reaped has no threads but the one, and no children any more.
+    if fields is None or (fields[0] == b"Z" and int(fields[17]) <= 1):
         return None
     return Member(
         identity=ProcessIdentity(pid=pid, start_ticks=int(fields[19]), boot_id=boot_id()),
@@ -54,7 +61,7 @@ def _member(pid: int) -> Member | None:
 def _children_by_task(pid: int) -> Iterator[int]:
     """Reads the kernel's own lists. They may lack one while others end: look more than once."""
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
+        tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - names, without a Path for each
     except (FileNotFoundError, ProcessLookupError):
         return
     for task in tasks:
@@ -66,7 +73,7 @@ def _children_by_task(pid: int) -> Iterator[int]:
 def _children_by_scan() -> Callable[[int], Iterable[int]]:
     """Finds children where the kernel keeps no lists (CONFIG_PROC_CHILDREN)."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 - as above
         if name.isdigit() and (fields := stat_fields(int(name))) is not None:
             children.setdefault(int(fields[1]), []).append(int(name))
     return lambda pid: children.get(pid, ())
@@ -77,7 +84,7 @@ def descendants(root: int, *, but_session: int | None = None) -> list[Member]:
 
     Without the members of the session `but_session`, and without what is below those.
     """
-    has_lists = os.path.exists("/proc/self/task/%d/children" % os.getpid())
+    has_lists = Path(f"/proc/self/task/{os.getpid()}/children").exists()
     children = _children_by_task if has_lists else _children_by_scan()
     members: list[Member] = []
     seen = {root}
@@ -148,7 +155,8 @@ def _wait_for_any(pidfds: list[int]) -> None:
     poll = select.poll()
     for fd in pidfds:
         poll.register(fd, select.POLLIN)
-    poll.poll(_LOOK_AGAIN_S * 1000)
+    # With nobody to wait for, either there is more to reap, or the walk missed somebody.
+    poll.poll(1000 * (_LOOK_AGAIN_S if pidfds else _MISSED_S))
     for fd in pidfds:
         os.close(fd)
 
@@ -160,10 +168,39 @@ def end_descendants(reap: Callable[[], bool], sweep: Callable[[], None] | None =
         reap: Waits for what has ended, without blocking; returns whether no child is left.
         sweep: Another way to kill them all at once, tried before each walk.
     """
-    while not reap():
-        if sweep is not None:
-            sweep()
-        _wait_for_any(kill(descendants(os.getpid())))
+    if reap():
+        return
+    with _ahead_of_others():
+        while True:
+            if sweep is not None:
+                sweep()
+            _kill_own_children()
+            _wait_for_any(kill(descendants(os.getpid())))
+            if reap():
+                return
+
+
+@contextmanager
+def _ahead_of_others() -> Iterator[None]:
+    # Sixty processes that fork, detach and exit in a loop left this one too little of the two
+    # cores to catch up with them for 9 s; ahead of them it took 0.7 s. Permitted to root only.
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(OSError):
+        os.sched_setscheduler(
+            0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR))
+        )
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+
+
+def _kill_own_children() -> None:
+    # A child keeps its pid until it is waited for, so there is nobody to take it for: this is
+    # quick enough to hit what forks and exits all the time, to be somewhere else when looked for.
+    for _ in range(_QUICK_ROUNDS):
+        for pid in _children_by_task(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
 
 
 def end_strays() -> None:

@@ -8,11 +8,16 @@ import select
 import signal
 import socket
 import traceback
-from typing import NoReturn
+from contextlib import suppress
+from types import FrameType
+from typing import Final, NoReturn
 
 from hodei.agent import prctl, process_tree, slot_wire, spawning
 from hodei.agent.cgroups import OomCounter, SlotCgroup
 from hodei.agent.job_process import ExitReport, SpawnError
+
+_REAPED_AT_ONCE: Final = 4096
+"""Processes that fork and exit all the time can do so faster than they are waited for."""
 
 
 class SlotLoop:
@@ -25,6 +30,7 @@ class SlotLoop:
         self._agent_pid = agent_pid
         self._cgroup = cgroup
         self._oom = OomCounter.of_own_cgroup()
+        self._wake, self._waker = _wake_on_sigchld()
         self._main = 0
         """The job's main process; 0 when there is no job."""
         self._report: ExitReport | None = None
@@ -36,7 +42,7 @@ class SlotLoop:
         """Serves the agent until it closes its end or ends itself."""
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
-        poll.register(_wake_on_sigchld(), select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
         channel = self._channel.fileno()
         while os.getppid() == self._agent_pid:
             for fd, _ in poll.poll():
@@ -102,7 +108,7 @@ class SlotLoop:
         self._say(report)
 
     def _reap(self) -> bool:
-        while True:
+        for _ in range(_REAPED_AT_ONCE):
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
@@ -122,24 +128,29 @@ class SlotLoop:
                 and not self._we_killed
                 and self._oom.read() > self._oom_kills_before,
             )
+        os.write(self._waker, b"\0")
+        return False
 
     def _sweep(self) -> None:
         if self._cgroup is not None:
             self._cgroup.kill_all_but_self()
 
     def _say(self, reply: slot_wire.Reply) -> None:
-        try:
+        # Where the agent is gone, the next look at the channel says so.
+        with suppress(BrokenPipeError, ConnectionResetError):
             self._channel.send(slot_wire.encode_reply(reply))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the agent is gone: the next look at the channel says so
 
 
-def _wake_on_sigchld() -> int:
-    """A descriptor that is readable after a child has ended."""
+def _do_nothing(_signum: int, _frame: FrameType | None) -> None:
+    """Is there because a signal without a handler wakes nobody."""
+
+
+def _wake_on_sigchld() -> tuple[int, int]:
+    """A pipe that is readable after a child has ended."""
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _do_nothing)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    return wake
+    return wake, waker
 
 
 def run_slot(

@@ -4,6 +4,7 @@ Both ends are the same program, forked: the layout may change with any release. 
 cannot contain NUL, so NUL joins them.
 """
 
+import mmap
 import os
 import struct
 from dataclasses import dataclass
@@ -88,9 +89,19 @@ def encode_spawn(request: SpawnRequest) -> bytes:
 def in_file(spawn: bytes) -> tuple[bytes, int]:
     """The packet and the memory file for a request that is too large for a packet."""
     fd = os.memfd_create("hodei-spawn")
-    with open(fd, "wb", closefd=False) as file:
-        file.write(spawn)
+    written = memoryview(spawn)
+    while written:
+        written = written[os.write(fd, written) :]
     return bytes([_SPAWN_IN_FILE]), fd
+
+
+def _read_file(fd: int) -> bytes:
+    # Mapped rather than read: descriptors that travelled share their position with the sender's.
+    try:
+        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as mapped:
+            return mapped[:]
+    finally:
+        os.close(fd)
 
 
 def encode_signal(signum: int) -> bytes:
@@ -105,9 +116,7 @@ KILL: Final = bytes([_KILL])
 def decode_request(packet: bytes, fds: list[int]) -> Request:
     """What the agent wants. The descriptors of a `Spawn` are the receiver's to close."""
     if packet[0] == _SPAWN_IN_FILE:
-        with open(fds.pop(), "rb") as file:
-            file.seek(0)
-            packet = file.read()
+        packet = _read_file(fds.pop())
     if packet[0] == _SPAWN:
         _, arguments, variables = _SPAWN_HEAD.unpack_from(packet)
         parts = packet[_SPAWN_HEAD.size :].split(b"\0")

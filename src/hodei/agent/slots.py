@@ -69,11 +69,7 @@ class SlotProcess:
         if len(packet) <= slot_wire.MAX_PACKET:
             self._send(packet, fds)
         else:
-            packet, file = slot_wire.in_file(packet)
-            try:
-                self._send(packet, [*fds, file])
-            finally:
-                os.close(file)
+            self._send_in_file(packet, fds)
         return await self._spawned
 
     async def wait(self) -> ExitReport:
@@ -110,6 +106,13 @@ class SlotProcess:
         # A slot that has died says so by the end of its channel, which is read in its turn.
         with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self._channel, [packet], fds)
+
+    def _send_in_file(self, packet: bytes, fds: list[int]) -> None:
+        packet, file = slot_wire.in_file(packet)
+        try:
+            self._send(packet, [*fds, file])
+        finally:
+            os.close(file)
 
     def _on_readable(self) -> None:
         try:
@@ -179,7 +182,7 @@ def fork_slots(
             close_all_but({0, 1, 2, theirs.fileno(), *keep})
             slot_loop.run_slot(index, theirs, agent_pid=agent_pid, cgroup=part, job_umask=job_umask)
         theirs.close()
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - the library's own signature
         slots.append(SlotProcess(index, pid, ours))
     return slots
 

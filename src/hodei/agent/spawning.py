@@ -57,7 +57,7 @@ def find_program(name: bytes, path: bytes | None) -> bytes:
     for directory in (_DEFAULT_PATH if path is None else path).split(b":") if name else ():
         file = directory + b"/" + name if directory else b"./" + name
         try:
-            is_file = stat.S_ISREG(os.stat(file).st_mode)
+            is_file = stat.S_ISREG(os.stat(file).st_mode)  # noqa: PTH116 - paths are bytes here
         except OSError:
             continue
         if is_file and os.access(file, os.X_OK):
@@ -71,7 +71,7 @@ def find_program(name: bytes, path: bytes | None) -> bytes:
     )
 
 
-def spawn(argv: Sequence[bytes], env: dict[bytes, bytes], fds: Sequence[int]) -> int:
+def spawn(argv: list[bytes], env: dict[bytes, bytes], fds: Sequence[int]) -> int:
     """Starts a program in a session of its own in the current directory; returns its pid.
 
     It gets the three descriptors and no other that is not inheritable, default signal handling
@@ -99,7 +99,7 @@ def _spawn_error(file: bytes, error: OSError) -> SpawnError:
     name = _text(file)
     number = error.errno
     if number in {errno.ENOENT, errno.ENOTDIR}:
-        if os.path.exists(file):
+        if os.path.exists(file):  # noqa: PTH110 - as above
             return SpawnError(
                 ReasonCode.COMMAND_NOT_FOUND,
                 f"{name} is there, but not the interpreter that it asks for (its #! line, or the"
@@ -107,7 +107,7 @@ def _spawn_error(file: bytes, error: OSError) -> SpawnError:
             )
         return SpawnError(ReasonCode.COMMAND_NOT_FOUND, f"there is no file {name}")
     if number in {errno.EACCES, errno.EPERM}:
-        what = "is a directory" if os.path.isdir(file) else "is not executable"
+        what = "is a directory" if os.path.isdir(file) else "is not executable"  # noqa: PTH112
         return SpawnError(
             ReasonCode.PERMISSION_DENIED,
             f"{name} {what}, or its interpreter or file system does not allow it to run",

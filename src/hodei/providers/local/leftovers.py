@@ -58,7 +58,7 @@ def _marked(instance: Instance) -> Iterator[ProcessIdentity]:
     mark = f"HODEI_WORKER_ID={instance.worker_id}".encode()
     lock = str(instance.lock_path.resolve())
     me = os.getpid()
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names, without a Path for each
         if not name.isdigit() or int(name) == me:
             continue
         identity = ProcessIdentity.of(int(name))
@@ -76,11 +76,11 @@ def _has_variable(pid: str, variable: bytes) -> bool:
 
 def _holds(pid: str, path: str) -> bool:
     try:
-        descriptors = os.listdir(f"/proc/{pid}/fd")
+        descriptors = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 - as above
     except OSError:
         return False
     for descriptor in descriptors:
         with suppress(OSError):
-            if os.readlink(f"/proc/{pid}/fd/{descriptor}") == path:
+            if os.readlink(f"/proc/{pid}/fd/{descriptor}") == path:  # noqa: PTH115 - as above
                 return True
     return False

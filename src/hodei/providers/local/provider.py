@@ -210,11 +210,11 @@ class LocalProvider:
 
     async def _find_or_start(self, instance: Instance, bootstrap: Bootstrap) -> Processes:
         instance.create(self._cluster_id)
+        # Between another's lock and its word there is nothing to wait on.
         while (lock := instance.try_lock()) is None:
             processes = instance.processes()
             if processes is not None and processes.keeper.is_running():
                 return processes
-            # Between another's lock and its word there is nothing to wait on.
             await asyncio.sleep(_LOOK_AGAIN_S)
         try:
             await self._end_leftovers(instance)
@@ -276,8 +276,9 @@ class LocalProvider:
 
     async def _report_end(self, instance: Instance) -> None:
         try:
-            while (processes := instance.processes()) is None and _is_locked(instance):
-                await asyncio.sleep(_LOOK_AGAIN_S)  # being started by an earlier run
+            # Being started by an earlier run, which is not there any more to tell.
+            while (processes := instance.processes()) is None and _is_locked(instance):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_AGAIN_S)
             if processes is not None and (keeper := processes.keeper.open()) is not None:
                 try:
                     await until_readable(keeper)
@@ -314,9 +315,9 @@ class LocalProvider:
         if processes is None:
             return
         # A keeper that wrote how it ended had seen everything end.
-        while instance.exit() is None and await asyncio.to_thread(
-            end_leftovers, instance, processes
-        ):
+        while instance.exit() is None:
+            if not await asyncio.to_thread(end_leftovers, instance, processes):
+                break
             await asyncio.sleep(_LOOK_AGAIN_S)
         remove_cgroup(processes)
 
