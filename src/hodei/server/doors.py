@@ -1,0 +1,127 @@
+"""The listeners of a server: their ports are taken first, then the control plane moves in."""
+
+import os
+from dataclasses import dataclass
+
+from hodei.adapters.pki.credentials import dynamic_server_credentials
+from hodei.api.grpc.jobs import JobExecutionService
+from hodei.api.grpc.listeners import Listener
+from hodei.api.grpc.logs import LogStreamService
+from hodei.api.grpc.worker_agent import EnrolmentService, WorkerStreamService
+from hodei.api.grpc.workers import ServerService, WorkerService
+from hodei.api.http.health import Health, health_app
+from hodei.application.provision_worker import Doors
+from hodei.server.addresses import Addresses
+from hodei.server.bootstrap import ControlPlane, Foundations
+from hodei.server.http_server import HttpServer
+from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
+
+_CLIENT_SERVICES = (
+    "hodei.JobExecutionService",
+    "hodei.LogStreamService",
+    "hodei.WorkerService",
+    "hodei.ServerService",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """All doors of one server."""
+
+    clients: Listener
+    streams: Listener
+    enrolment: Listener
+    http: HttpServer
+    health: Health
+
+
+def take_ports(base: Foundations) -> Listeners:
+    """Binds every port and keeps the numbers, so that workers find a restarted server.
+
+    Raises:
+        PortTakenError: One cannot be had; the message names the option.
+    """
+    config, data_dir = base.config, base.data_dir
+    shown = dynamic_server_credentials(base.authority, require_client_certificate=False)
+    mutual = dynamic_server_credentials(base.authority, require_client_certificate=True)
+    health = Health()
+    hosts = ["localhost", "127.0.0.1", "[::1]", config.listen_host]
+    listeners = Listeners(
+        clients=Listener(
+            host=config.listen_host,
+            port=data_dir.port("grpc", config.grpc_port),
+            what="clients (--grpc-port)",
+            credentials=None if config.dev_mode else shown,
+        ),
+        streams=Listener(
+            host=config.worker_listen_host,
+            port=data_dir.port("worker", config.worker_port),
+            what="workers (--worker-port)",
+            credentials=mutual,
+        ),
+        enrolment=Listener(
+            host=config.worker_listen_host,
+            port=data_dir.port("enroll", config.enroll_port),
+            what="enrolment (--enroll-port)",
+            credentials=shown,
+        ),
+        http=HttpServer(
+            health_app(health, allowed_hosts=hosts),
+            host=config.listen_host,
+            port=data_dir.port("http", config.http_port),
+        ),
+        health=health,
+    )
+    data_dir.keep_ports(
+        {
+            "grpc": listeners.clients.port,
+            "worker": listeners.streams.port,
+            "enroll": listeners.enrolment.port,
+            "http": listeners.http.port,
+        }
+    )
+    return listeners
+
+
+def doors_of(base: Foundations, listeners: Listeners) -> Doors:
+    """What workers are told."""
+    advertised = base.config.advertise_host or base.config.worker_listen_host
+    return Doors(
+        cluster_id=base.cluster_id,
+        enroll_address=_address(advertised, listeners.enrolment.port),
+        worker_address=_address(advertised, listeners.streams.port),
+    )
+
+
+def addresses_of(base: Foundations, listeners: Listeners) -> Addresses:
+    """Where the server is."""
+    doors = doors_of(base, listeners)
+    return Addresses(
+        grpc=_address(base.config.listen_host, listeners.clients.port),
+        worker=doors.worker_address,
+        enroll=doors.enroll_address,
+        http=_address(base.config.listen_host, listeners.http.port),
+        data_dir=base.data_dir.path,
+        pid=os.getpid(),
+    )
+
+
+def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> None:
+    """Puts every service behind its door."""
+    clients = listeners.clients
+    clients.add(pb_grpc.add_JobExecutionServiceServicer_to_server, JobExecutionService(plane.jobs))
+    clients.add(pb_grpc.add_LogStreamServiceServicer_to_server, LogStreamService(plane.tail))
+    clients.add(pb_grpc.add_WorkerServiceServicer_to_server, WorkerService(plane.operators))
+    clients.add(pb_grpc.add_ServerServiceServicer_to_server, ServerService(plane.operators))
+    clients.describe(_CLIENT_SERVICES)
+    listeners.streams.add(
+        pb_grpc.add_WorkerAgentServiceServicer_to_server, WorkerStreamService(plane.workers)
+    )
+    listeners.enrolment.add(
+        pb_grpc.add_WorkerAgentServiceServicer_to_server,
+        EnrolmentService(plane.workers, doors.worker_address),
+    )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,48 @@
+"""Starts the parts of a control plane that run by themselves, and stops them in reverse."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from hodei.lifecycle.service import BackgroundLoop
+from hodei.server.bootstrap import ControlPlane, Foundations
+from hodei.server.upkeep import Upkeep
+
+
+async def run_parts(
+    base: Foundations,
+    plane: ControlPlane,
+    stack: AsyncExitStack,
+    on_failure: Callable[[str, BaseException], None],
+) -> None:
+    """Loads what is stored and starts every loop; the stack stops them.
+
+    Raises:
+        ProviderUnavailableError: A provider that is enabled cannot be used.
+    """
+    await plane.journal.start()
+    plane.fleet.load(await base.store.living_workers(), list(plane.journal.held.values()))
+    for provider in base.providers:
+        await provider.start()
+        stack.push_async_callback(provider.stop)
+    stack.push_async_callback(plane.watch.close)
+    upkeep = Upkeep(
+        authority=base.authority,
+        logs=base.logs,
+        clock=base.clock,
+        log_retention_s=base.config.log_retention_s,
+    )
+    runs = [
+        ("dispatcher", plane.dispatcher.run),
+        ("due jobs", plane.due.run),
+        ("leases", plane.watch.run),
+        ("pool", plane.pool.run),
+        ("upkeep", upkeep.run),
+    ]
+    runs += [(f"watch of {p.name}", partial(plane.watch.watch, p)) for p in base.providers]
+    for name, run in runs:
+        loop = BackgroundLoop(name, run, on_failure=on_failure)
+        await loop.start()
+        stack.push_async_callback(loop.stop)
+    stack.push_async_callback(plane.pool.close)
+    plane.dispatcher.notify()
