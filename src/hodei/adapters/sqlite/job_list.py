@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, cast
 
 from hodei.ports.stores import JobFilter, JobPage
 
@@ -63,22 +63,31 @@ def _conditions(job_filter: JobFilter) -> list[LiteralString]:
     asked = (
         (bool(job_filter.name), "has_name"),
         (bool(job_filter.search), "has_search"),
-        (bool(job_filter.labels), "has_labels"),
-        (bool(job_filter.tags), "has_tags"),
         (job_filter.created_after is not None, "created_after"),
         (job_filter.created_before is not None, "created_before"),
     )
-    return [_SQL[name] for is_asked, name in asked if is_asked]
+    return [
+        *(_SQL[name] for is_asked, name in asked if is_asked),
+        *_numbered(_SQL["has_label"], len(job_filter.labels)),
+        *_numbered(_SQL["has_tag"], len(job_filter.tags)),
+    ]
+
+
+def _numbered(condition: LiteralString, count: int) -> list[LiteralString]:
+    return [condition.replace("{n}", cast("LiteralString", str(each))) for each in range(count)]
 
 
 def _parameters(job_filter: JobFilter) -> dict[str, Any]:
     after, before = job_filter.created_after, job_filter.created_before
-    return {
+    parameters: dict[str, Any] = {
         "states": json.dumps(list(dict.fromkeys(job_filter.states))),
         "name": job_filter.name,
         "search": job_filter.search.casefold(),
-        "labels": json.dumps(job_filter.labels),
-        "tags": json.dumps(job_filter.tags),
         "created_after": None if after is None else to_micros(after),
         "created_before": None if before is None else to_micros(before),
     }
+    for number, (key, value) in enumerate(job_filter.labels.items()):
+        parameters |= {f"label_{number}": key, f"label_{number}_value": value}
+    for number, tag in enumerate(job_filter.tags):
+        parameters[f"tag_{number}"] = tag
+    return parameters

@@ -32,21 +32,13 @@ AND name = :name AND name <> ''
 -- name: has_search
 AND instr(searched, :search) > 0
 
--- name: has_labels
-AND position IN (
-    SELECT label.job
-    FROM json_each(:labels) AS asked CROSS JOIN job_labels AS label
-    ON label.key = asked.key AND label.value = asked.value
-    GROUP BY label.job HAVING count(*) = (SELECT count(*) FROM json_each(:labels))
-)
+-- name: has_label
+-- Once for each label, numbered.
+AND position IN (SELECT job FROM job_labels WHERE key = :label_{n} AND value = :label_{n}_value)
 
--- name: has_tags
-AND position IN (
-    SELECT tag.job
-    FROM (SELECT DISTINCT value FROM json_each(:tags)) AS asked
-    CROSS JOIN job_tags AS tag ON tag.tag = asked.value
-    GROUP BY tag.job HAVING count(*) = (SELECT count(DISTINCT value) FROM json_each(:tags))
-)
+-- name: has_tag
+-- Once for each tag, numbered.
+AND position IN (SELECT job FROM job_tags WHERE tag = :tag_{n})
 
 -- name: created_after
 AND created_at >= :created_after
