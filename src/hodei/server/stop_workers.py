@@ -22,17 +22,19 @@ async def stop_local_workers(base: Foundations, plane: ControlPlane) -> None:
     await plane.pool.close()
     local = {p.name for p in base.providers if p.capabilities().is_on_this_host}
     members = [each for each in plane.fleet.members() if each.worker.provider in local]
-    for member in members:
+    # One that is still on its way has nothing to finish.
+    draining = [each for each in members if each.link is not None or each.jobs]
+    for member in draining:
         try:
             await plane.operators.drain.drain(member.worker.id, by="the server: it stops")
         except HodeiError as error:
             log.info("drain_skipped", worker_id=member.worker.id, message=str(error))
     subscription = plane.bus.follow(None)
-    busy = any(member.jobs for member in members)
+    busy = any(member.jobs for member in draining)
     grace_s = base.config.stop_grace_s if busy else _LEAVE_WITHIN_S
     try:
         async with asyncio.timeout(grace_s):
-            while any(plane.fleet.get(member.worker.id) for member in members):
+            while any(plane.fleet.get(member.worker.id) for member in draining):
                 await subscription.take()
     except TimeoutError:
         log.warning("grace_over", grace_s=grace_s)
