@@ -16,8 +16,8 @@ from hodei.wire import hodei_all_in_one_pb2 as pb
 REFUSED_FIELDS: Final[dict[str, str]] = {
     "image": ("no enabled provider runs images: leave it out; the job runs where its worker runs"),
     "secrets": (
-        "this server keeps no secrets: leave it out, and pass by environment only what the "
-        "server's log and database may see"
+        "this server keeps no secrets: leave it out, and pass by environment only what may be read "
+        "in the server's database"
     ),
     "array": "arrays are not supported: send one definition for each task with QueueJobs",
     "concurrency_group": (

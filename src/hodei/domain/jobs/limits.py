@@ -21,10 +21,10 @@ from hodei.domain.jobs.spec import (
     Toleration,
 )
 from hodei.domain.jobs.violations import MAX_VIOLATIONS, Violations, is_utf8, shown, size_of
-from hodei.kernel.errors import FieldViolation
+from hodei.kernel.errors import FieldViolation, InvalidFieldsError
 from hodei.kernel.ids import ID_RULE, JobId, is_valid_id
 
-__all__ = ["MAX_VIOLATIONS", "check", "check_labels", "check_line"]
+__all__ = ["MAX_VIOLATIONS", "check", "check_labels", "check_line", "require_line"]
 
 MAX_NAME_CHARS: Final = 256
 """A name is one line of a list."""
@@ -161,6 +161,17 @@ def check_line(field: str, text: str, *, max_chars: int = MAX_ACTOR_CHARS) -> li
     found = Violations()
     found.check_line(field, text, max_chars=max_chars)
     return found.found
+
+
+def require_line(field: str, text: str, *, max_chars: int = MAX_ACTOR_CHARS) -> None:
+    """Refuses a short text outside a definition that is not allowed.
+
+    Raises:
+        InvalidFieldsError: It is too long, or has control characters; names `field`.
+    """
+    violations = check_line(field, text, max_chars=max_chars)
+    if violations:
+        raise InvalidFieldsError(violations)
 
 
 def check_labels(field: str, labels: Mapping[str, str]) -> list[FieldViolation]:
