@@ -166,13 +166,13 @@ async def test_a_sync_that_fails_leaves_nothing_behind(
     await store.append([chunk(b"abc")])
     before = segment_files(directory)[0].read_bytes()
 
-    def broken(fd: int) -> None:
+    def broken(*_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
         # The file cannot even be cut at once: that is made up for before the next append.
         patch.setattr(os, "fdatasync", broken)
-        patch.setattr(os, "fsync", broken)
+        patch.setattr(os, "ftruncate", broken)
         with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
             await store.append([chunk(b"never", 3)])
         with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
@@ -180,9 +180,9 @@ async def test_a_sync_that_fails_leaves_nothing_behind(
     await store.append([chunk(b"def", 3)])
 
     assert await output(store) == b"abcdef"
-    content = segment_files(directory)[0].read_bytes()
-    assert content.startswith(before)
-    assert b"never" not in content
+    after = segment_files(directory)[0].read_bytes()
+    assert after.startswith(before)
+    assert len(after) == 2 * len(before)
 
 
 async def test_a_defect_in_the_writer_answers_its_callers(
@@ -374,6 +374,15 @@ async def test_numbers_of_deleted_segments_are_not_used_again_by_the_same_server
     await store.append([chunk(b"def", 3)])
 
     assert [path.name for path in segment_files(directory)] == ["000002.seg"]
+    await store.close()
+
+
+async def test_a_clean_stop_keeps_the_age_of_output(directory: Path, clock: JumpingClock):
+    await fill(directory, clock, b"abc")
+    clock.time += timedelta(hours=2)
+    store = await SegmentLogStore.open(directory, clock)
+
+    assert await store.delete_before(START + timedelta(hours=1)) == 1
     await store.close()
 
 

@@ -396,6 +396,8 @@ def test_a_crash_between_the_files_of_a_renewal_is_repaired_at_the_next_start(
     ca: FileCertificateAuthority, tmp_path: Path, clock: JumpingClock
 ):
     directory = tmp_path / "pki"
+    clock.time = START + timedelta(days=59)
+    ca.renew_if_due(clock.time)
     old_server = (directory / "server.pem").read_bytes()
     clock.time = START + timedelta(days=60)
     ca.renew_if_due(clock.time)
