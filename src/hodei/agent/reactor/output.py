@@ -170,22 +170,33 @@ class Output:
             self._drop_spooled(sum(mark.size for mark in self._marks), wall_ns)
             self._note_dropped(len(data), wall_ns)
             self._resume()
-        self.refill()
+        # Not to the disk again at once: it would be asked in a tight loop.
+        self.refill(may_spool=False)
 
-    def refill(self) -> None:
-        """Moves what waits into memory, as far as there is room: the notice first, then bytes."""
+    def refill(self, *, may_spool: bool = True) -> None:
+        """Moves what waits into memory, as far as there is room: the notice first, then bytes.
+
+        Args:
+            may_spool: Whether a held piece may go to the spool where memory has no room for it.
+        """
         if self._loading is not None:
             return
-        size = min(self._marks[0].size, LOAD_BYTES) if self._marks else 0
-        if self.chunks and not self.flow.has_memory(size):
-            self._place_held(into_memory=False)
+        if self.chunks and not self.flow.has_memory(self._next_size()):
+            if may_spool:
+                self._place_held(into_memory=False)
             return
         if self._dropped:
             notice, self._dropped = dropped_notice(self._dropped), 0
             self._keep(notice, self._dropped_ns)
-        if size:
-            self._load(size)
+        if self._marks:
+            self._load(min(self._marks[0].size, LOAD_BYTES))
         self._place_held(into_memory=True)
+
+    def _next_size(self) -> int:
+        """Bytes of what would move up next."""
+        if self._marks:
+            return min(self._marks[0].size, LOAD_BYTES)
+        return len(self._held[0]) if self._held else len(dropped_notice(self._dropped))
 
     def unspooled(self, data: bytes) -> None:
         """Takes bytes back from the disk. Missing ones are lost, and the log says so."""

@@ -1,0 +1,133 @@
+"""A real agent in a process of its own, with its keeper and slots.
+
+As a program it is that agent: the bootstrap document on stdin, the tuning as JSON in argv.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from hodei.agent.bootstrap import parse_document
+from hodei.agent.main import main
+from hodei.agent.program import Prepared
+from hodei.agent.slots import SlotProcess
+
+
+class AgentProcess:
+    """A started agent."""
+
+    def __init__(self, process: asyncio.subprocess.Process, work_dir: Path, log: Path) -> None:
+        self._process = process
+        self.work_dir = work_dir
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls, bootstrap: dict[str, object], work_dir: Path, **tuning: float
+    ) -> "AgentProcess":
+        log = work_dir.with_suffix(".log")
+        with log.open("ab") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(Path(__file__)),
+                json.dumps({"work_dir": str(work_dir), "tuning": tuning}),
+                stdin=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, "HODEI_OTP_TOKEN": "not for jobs", "SEEN": "by jobs"},
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(bootstrap).encode())
+        process.stdin.close()
+        return cls(process, work_dir, log)
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, bootstrap: dict[str, object], work_dir: Path, **tuning: float
+    ) -> AsyncIterator["AgentProcess"]:
+        process = await cls.start(bootstrap, work_dir, **tuning)
+        try:
+            yield process
+        finally:
+            await process.end()
+
+    async def exit_code(self, within_s: float = 10.0) -> int:
+        async with asyncio.timeout(within_s):
+            return await self._process.wait()
+
+    def signal(self, signum: int) -> None:
+        self._process.send_signal(signum)
+
+    async def end(self) -> None:
+        """Ends it with all that it started, whatever it does."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGQUIT)
+        await self.exit_code()
+
+    async def until(self, condition: Callable[[], object], within_s: float = 10.0) -> None:
+        """Waits for what only its files tell: looks every 20 ms."""
+        async with asyncio.timeout(within_s):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Its own log."""
+        lines = self._log.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def event(self, word: str) -> dict[str, Any]:
+        return next(event for event in self.events if event["event"] == word)
+
+    def leftovers(self) -> list[str]:
+        """Files of jobs and of the spool."""
+        work = self.work_dir / "work"
+        return sorted(
+            str(path.relative_to(work))
+            for part in ("jobs", "spool")
+            for path in (work / part).rglob("*")
+        )
+
+
+def _run() -> int:
+    given = json.loads(sys.argv[1])
+
+    def prepare(document: bytes, work_dir: Path) -> Prepared:
+        bootstrap = parse_document(document)
+
+        def run(slots: Sequence[SlotProcess]) -> int:
+            from hodei.agent.channel import Keepalive  # noqa: PLC0415
+            from hodei.agent.identity import ChildKeySource  # noqa: PLC0415
+            from hodei.agent.reactor.core import Limits  # noqa: PLC0415
+            from hodei.agent.shell import Tuning, run_agent  # noqa: PLC0415
+
+            limits = {
+                name: value for name, value in given["tuning"].items() if name in Limits.__slots__
+            }
+            keepalive = {
+                name: value
+                for name, value in given["tuning"].items()
+                if name in Keepalive.__slots__
+            }
+            return run_agent(
+                bootstrap,
+                work_dir=work_dir,
+                slots=slots,
+                key_source=ChildKeySource(),
+                tuning=Tuning(limits=Limits(**limits), keepalive=Keepalive(**keepalive)),
+            )
+
+        return Prepared(worker_id=bootstrap.worker_id, slots=bootstrap.slots, run=run)
+
+    return main(["--work-dir", given["work_dir"]], prepare, lambda: None)
+
+
+if __name__ == "__main__":
+    sys.exit(_run())
