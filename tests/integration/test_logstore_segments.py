@@ -161,7 +161,7 @@ async def test_nothing_is_acknowledged_or_shown_before_it_is_synced(
 
 
 async def test_a_sync_that_fails_leaves_nothing_behind(
-    store: SegmentLogStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+    store: SegmentLogStore, directory: Path, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
 ):
     await store.append([chunk(b"abc")])
     before = segment_files(directory)[0].read_bytes()
@@ -175,8 +175,13 @@ async def test_a_sync_that_fails_leaves_nothing_behind(
         patch.setattr(os, "ftruncate", broken)
         with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
             await store.append([chunk(b"never", 3)])
+        # Nor is it left for another segment as it is.
+        clock.time += timedelta(hours=2)
         with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
             await store.append([chunk(b"never", 3)])
+        with pytest.raises(LogStoreUnavailableError, match="Input/output error"):
+            await store.delete_before(clock.time)
+        clock.time -= timedelta(hours=2)
     await store.append([chunk(b"def", 3)])
 
     assert await output(store) == b"abcdef"

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 _ENOUGH_ROWS: Final = 512
 _MAX_ROWS: Final = 4096
-"""Of one transaction; about 40 ms."""
+"""Of one transaction; about 30 ms."""
 _RETRY_S: Final = 1.0
 
 

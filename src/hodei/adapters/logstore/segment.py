@@ -77,9 +77,14 @@ class OpenSegment:
         self.last_stored_at = now
 
     def close(self) -> None:
-        """Closes the file, without what was not acknowledged where that can be cut off."""
-        with suppress(OSError):
-            self._repair()
+        """Closes the file.
+
+        Raises:
+            OSError: What was not acknowledged cannot be cut off; the file stays open. Whoever
+                went on in another segment could after a crash find those bytes and, there, the
+                same ones sent again.
+        """
+        self._repair()
         os.close(self._fd)
 
     def _write(self, data: bytes) -> None:
@@ -91,8 +96,7 @@ class OpenSegment:
             position += written
 
     def _repair(self) -> None:
-        # Durably: after a crash nobody may find both the bytes that were not acknowledged and
-        # the same ones sent again.
+        # Durably, before anything else is written.
         if self._is_torn:
             os.ftruncate(self._fd, self.size)
             os.fsync(self._fd)

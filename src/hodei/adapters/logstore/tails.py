@@ -17,10 +17,10 @@ from hodei.adapters.logstore.frames import ChunkRow
 from hodei.kernel.ids import JobId
 
 _KEEP_JOBS: Final = 2048
-"""Jobs remembered without need: a lookup in the index costs about 20 us, a job here 600 bytes."""
+"""Jobs remembered without need: a lookup in the index costs about 10 us, a job here 800 bytes."""
 
-MAX_UNINDEXED: Final = 20_000
-"""Rows that may wait for the index, about 5 MB; it takes some 100,000 a second."""
+MAX_UNINDEXED: Final = 10_000
+"""Rows that may wait for the index, about 7 MB; it takes more than 100,000 a second."""
 
 
 @dataclass(slots=True)

@@ -130,10 +130,11 @@ class SegmentWriter:
                 appends = []
             match request:
                 case SealRequest(limit, answer):
-                    self._seal_before(limit)
-                    self._resolve([(answer, None)])
+                    self._resolve([(answer, self._seal_before(limit))])
                 case _Stop():
-                    self._seal()
+                    # Unsealed, it would only be kept for longer.
+                    with suppress(OSError):
+                        self._seal()
                     return
                 case None:
                     pass
@@ -190,14 +191,19 @@ class SegmentWriter:
             self._segment = segment
         return segment
 
-    def _seal_before(self, limit: datetime) -> None:
+    def _seal_before(self, limit: datetime) -> HodeiError | None:
         if self._segment is not None and self._segment.last_stored_at < limit:
-            self._seal()
+            try:
+                self._seal()
+            except OSError as error:
+                return unwritable(self._directory, error)
+        return None
 
     def _seal(self) -> None:
-        segment, self._segment = self._segment, None
+        segment = self._segment
         if segment is not None:
             segment.close()
+            self._segment = None
             self._tails.seal(SealedSegment(segment.number, segment.last_stored_at))
             self._indexer.notice()
 
