@@ -275,6 +275,7 @@ def _decode_command(definition: pb.JobDefinition, refusals: Refusals) -> Command
 
 
 def _decode_script(script: pb.ScriptCommand, refusals: Refusals) -> Script:
+    refusals.refuse_unknown(script, "script.")
     interpreter = script.interpreter or _interpreter_of(script.content, refusals)
     return Script(interpreter=interpreter, content=script.content)
 
