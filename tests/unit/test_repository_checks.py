@@ -121,7 +121,7 @@ def test_a_command_line_that_was_renamed_is_found(line: str, problem: str) -> No
 def test_command_lines_are_read_from_blocks_and_from_running_text() -> None:
     text = "Type `hodei jobs list`:\n```console\n$ .venv/bin/hodei run \\\n  -- true\noutput\n```\n"
     assert list(check_docs.command_lines(text)) == [
-        "hodei run   -- true",
+        "hodei run    -- true",
         "output",
         "hodei jobs list",
     ]
