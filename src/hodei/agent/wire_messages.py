@@ -104,12 +104,22 @@ def _acks(acks: Iterable[pb.LogAck]) -> Iterator[Event]:
             yield Acked(key=key, offset=ack.offset)
 
 
+_ASKED_ENDS: Final[dict[str, ReasonCode]] = {
+    code.value: code
+    for code in (
+        ReasonCode.CANCELLED,
+        ReasonCode.EXECUTION_TIMEOUT,
+        ReasonCode.DEADLINE_EXCEEDED,
+    )
+}
+"""What a server may have the result say; anything else is a cancellation."""
+
+
 def _cancel(cancel: pb.CancelJobCommand, wall_ns: int) -> CancelReceived:
-    is_timeout = cancel.reason_code == ReasonCode.EXECUTION_TIMEOUT
     return CancelReceived(
         key=JobKey(cancel.job_id, cancel.attempt),
         force=cancel.force,
-        reason_code=ReasonCode.EXECUTION_TIMEOUT if is_timeout else ReasonCode.CANCELLED,
+        reason_code=_ASKED_ENDS.get(cancel.reason_code, ReasonCode.CANCELLED),
         wall_ns=wall_ns,
     )
 

@@ -20,6 +20,7 @@ from hodei.application.retry_job import RetryJob
 from hodei.application.submit_jobs import NewJob, SubmitJobs
 from hodei.domain.jobs.evolve import evolve
 from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.limits import MAX_NOTE_CHARS, require_line
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import InvalidFieldsError
 from hodei.kernel.ids import BEFORE_THE_FIRST, ID_RULE, JobId, is_valid_id
@@ -65,6 +66,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
     @unary
     async def QueueJob(self, request: pb.QueueJobRequest, context: Context) -> pb.QueueJobResponse:
         """One job."""
+        require_line("queued_by", request.queued_by)
         job_id, spec = decode(request.job_definition, known_providers=self._cases.providers)
         [submitted] = await self._cases.submit.submit(
             [NewJob(id=job_id, spec=spec)], queued_by=request.queued_by
@@ -82,6 +84,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         self, request: pb.QueueJobsRequest, context: Context
     ) -> pb.QueueJobsResponse:
         """Many jobs, all or none."""
+        require_line("queued_by", request.queued_by)
         new = [
             NewJob(id=job_id, spec=spec)
             for job_id, spec in decode_batch(
@@ -130,6 +133,8 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         self, request: pb.CancelJobRequest, context: Context
     ) -> pb.CancelJobResponse:
         """Asks for a job's end; its terminal event says when it came."""
+        require_line("cancelled_by", request.cancelled_by)
+        require_line("reason", request.reason, max_chars=MAX_NOTE_CHARS)
         job = await self._cases.cancel.cancel(
             required_job_id(request.job_id),
             by=request.cancelled_by or "a client",
@@ -144,6 +149,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
     @unary
     async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> pb.RetryJobResponse:
         """A fresh round of attempts for a job that has ended."""
+        require_line("requested_by", request.requested_by)
         job = await self._cases.retry.retry(
             required_job_id(request.job_id), by=request.requested_by or "a client"
         )

@@ -14,7 +14,7 @@ from hodei.application.counters import Counters
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet
 from hodei.application.provision_worker import ProvisionWorker
-from hodei.domain.jobs.limits import check_labels
+from hodei.domain.jobs.limits import check_labels, check_line, require_line
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.errors import InvalidFieldsError, NotFoundError
@@ -86,6 +86,7 @@ class WorkerService(pb_grpc.WorkerServiceServicer):
         self, request: pb.DrainWorkerRequest, context: Context
     ) -> pb.DrainWorkerResponse:
         """It finishes what it has and ends."""
+        require_line("requested_by", request.requested_by)
         worker = await self._cases.drain.drain(
             WorkerId(request.worker_id), by=request.requested_by or "a client"
         )
@@ -96,7 +97,7 @@ class WorkerService(pb_grpc.WorkerServiceServicer):
         self, request: pb.InviteWorkerRequest, context: Context
     ) -> pb.InviteWorkerResponse:
         """What somebody needs to start a worker by hand."""
-        violations = check_labels("labels", request.labels)
+        violations = [*check_line("name", request.name), *check_labels("labels", request.labels)]
         if violations:
             raise InvalidFieldsError(violations)
         worker_id = WorkerId(f"static-{self._cases.ids.new()[-12:]}")
