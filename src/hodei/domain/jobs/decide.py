@@ -210,15 +210,21 @@ def _after_failure(
         return [JobCancelled(reason=_cancelled_by(request.by, request.message), end=end)]
     if may_retry(job.spec.retry, used_attempts=used, code=why.code):
         wait_s = backoff_s(job.spec.retry, used_attempts=used, draw=draw)
-        due = now + timedelta(seconds=wait_s)
-        if job.deadline is not None and due >= job.deadline:
-            message = f"{why.message}; no attempt can follow before its deadline"
-            return [JobTimedOut(reason=reason(ReasonCode.DEADLINE_EXCEEDED, message), end=end)]
-        if wait_s <= 0:
-            return [JobRetried(end=end, not_before=None), JobQueued()]
-        return [JobRetried(end=end, not_before=due)]
+        return _retry_after(job, end, why, wait_s=wait_s, now=now)
     if why.code in _TIMEOUTS:
         return [JobTimedOut(reason=why, end=end)]
     if why.code is ReasonCode.CANCELLED:
         return [JobCancelled(reason=why, end=end)]
     return [JobFailed(reason=why, end=end)]
+
+
+def _retry_after(
+    job: Job, end: AttemptEnd, why: Reason, *, wait_s: float, now: datetime
+) -> list[JobEvent]:
+    due = now + timedelta(seconds=wait_s)
+    if job.deadline is not None and due >= job.deadline:
+        message = f"{why.message}; no attempt can follow before its deadline"
+        return [JobTimedOut(reason=reason(ReasonCode.DEADLINE_EXCEEDED, message), end=end)]
+    if wait_s <= 0:
+        return [JobRetried(end=end, not_before=None), JobQueued()]
+    return [JobRetried(end=end, not_before=due)]

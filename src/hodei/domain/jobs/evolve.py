@@ -62,7 +62,7 @@ def evolve_all(job: Job | None, events: Iterable[JobEvent], at: datetime) -> Job
     return job
 
 
-def _apply(job: Job, event: JobEvent, at: datetime) -> Job:  # noqa: C901, PLR0911 - one arm an event
+def _apply(job: Job, event: JobEvent, at: datetime) -> Job:  # noqa: C901, PLR0911, PLR0912 - one arm an event
     match event:
         case JobQueued():
             # After JobRetried without a wait, or JobDispatchFailed, it is in QUEUED already.
