@@ -58,6 +58,7 @@ class SegmentLogStore:
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="hodei-log-read")
         self._closing = threading.Lock()
         self._is_closed = False
+        self._is_over = False
 
     @classmethod
     async def open(
@@ -160,6 +161,8 @@ class SegmentLogStore:
 
     async def close(self) -> None:
         """Finishes what was handed over. Idempotent; whoever calls waits until it is over."""
+        # Here, not in the thread: nothing is handed over behind the writer's last request.
+        self._is_closed = True
         await asyncio.to_thread(self._close)
 
     def _delete_sealed(self, limit: datetime) -> int:
@@ -175,9 +178,9 @@ class SegmentLogStore:
 
     def _close(self) -> None:
         with self._closing:
-            if self._is_closed:
+            if self._is_over:
                 return
-            self._is_closed = True
+            self._is_over = True
             self._writer.stop()
             self._threads.shutdown()
             self._indexer.stop()

@@ -118,17 +118,11 @@ class SegmentWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        appends: list[AppendRequest] = []
         while True:
-            request = self._queue.get()
-            # Those that wait behind an append join it, up to the first of another kind.
-            while isinstance(request, AppendRequest):
-                appends.append(request)
-                request = None if _is_enough(appends) else self._next_without_waiting()
+            appends, other = self._take()
             if appends:
                 self._answer_appends(appends)
-                appends = []
-            match request:
+            match other:
                 case SealRequest(limit, answer):
                     self._resolve([(answer, self._seal_before(limit))])
                 case _Stop():
@@ -139,11 +133,21 @@ class SegmentWriter:
                 case None:
                     pass
 
-    def _next_without_waiting(self) -> AppendRequest | SealRequest | _Stop | None:
-        try:
-            return self._queue.get_nowait()
-        except Empty:
-            return None
+    def _take(self) -> tuple[list[AppendRequest], SealRequest | _Stop | None]:
+        """Waits for a request, then takes all that wait behind it up to the first of another kind."""
+        appends: list[AppendRequest] = []
+        size = 0
+        request = self._queue.get()
+        while isinstance(request, AppendRequest):
+            appends.append(request)
+            size += sum(len(chunk.data) for chunk in request.chunks)
+            if size >= _MAX_GROUP_BYTES:
+                return appends, None
+            try:
+                request = self._queue.get_nowait()
+            except Empty:
+                return appends, None
+        return appends, request
 
     def _answer_appends(self, requests: list[AppendRequest]) -> None:
         try:
@@ -211,11 +215,6 @@ class SegmentWriter:
         # The loop may be closed already where nobody waited for `stop`.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(_set_answers, answers)
-
-
-def _is_enough(requests: list[AppendRequest]) -> bool:
-    size = sum(len(chunk.data) for request in requests for chunk in request.chunks)
-    return size >= _MAX_GROUP_BYTES
 
 
 def _set_answers(answers: Sequence[_Answer]) -> None:
