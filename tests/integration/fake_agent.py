@@ -14,6 +14,7 @@ from pathlib import Path
 from hodei.agent.keeper import Prepared
 from hodei.agent.main import main
 from hodei.agent.slots import SlotProcess, SpawnRequest
+from hodei.lifecycle.processes import ProcessIdentity
 
 
 async def idle(slots: Sequence[SlotProcess], document: dict[str, object]) -> int:
@@ -22,6 +23,16 @@ async def idle(slots: Sequence[SlotProcess], document: dict[str, object]) -> int
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await ended.wait()
     return 0
+
+
+async def until_signals(slots: Sequence[SlotProcess], document: dict[str, object]) -> int:
+    """Waits for SIGINT and SIGTERM; ends with the sum of what came."""
+    came: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, came.put_nowait, int(signum))
+    (Path(str(document["work_dir"])).parent / "work-ready").touch()
+    return await came.get() + await came.get()
 
 
 async def exit_at_once(slots: Sequence[SlotProcess], document: dict[str, object]) -> int:
@@ -48,16 +59,20 @@ async def run_job(slots: Sequence[SlotProcess], document: dict[str, object]) -> 
         )
     )
     await slots[0].died.wait()
+    marks = Path(str(document["work_dir"])).parent / "marks"
+    left = [path.name for path in marks.iterdir() if ProcessIdentity.of(int(path.read_text()))]
+    seen = {"other_slot_lives": not slots[1].died.is_set()} | ({"left": left} if left else {})
+    (marks / "seen-at-death").write_text(json.dumps(seen))
     return 7
 
 
-SCENARIOS = {each.__name__: each for each in (idle, exit_at_once, run_job)}
+SCENARIOS = {each.__name__: each for each in (idle, until_signals, exit_at_once, run_job)}
 
 
 def prepare(document: bytes, work_dir: Path) -> Prepared:
     facts = json.loads(document)
     scenario = SCENARIOS[facts["labels"].get("scenario", "idle")]
-    facts |= facts["labels"]
+    facts |= facts["labels"] | {"work_dir": str(work_dir)}
 
     def run(slots: Sequence[SlotProcess]) -> int:
         return asyncio.run(scenario(slots, facts))

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from hodei.agent import prctl, process_tree, slot_wire, spawning
 from hodei.agent.cgroups import OomCounter, SlotCgroup
+from hodei.agent.descriptors import receive
 from hodei.agent.job_process import ExitReport, SpawnError
 
 _REAPED_AT_ONCE: Final = 4096
@@ -55,9 +56,7 @@ class SlotLoop:
         process_tree.end_descendants(self._reap, self._sweep)
 
     def _serve(self) -> bool:
-        packet, fds, _, _ = socket.recv_fds(
-            self._channel, slot_wire.MAX_PACKET, slot_wire.MAX_FDS, socket.MSG_CMSG_CLOEXEC
-        )
+        packet, fds = receive(self._channel, slot_wire.MAX_PACKET, slot_wire.MAX_FDS)
         if not packet:
             return False
         match slot_wire.decode_request(packet, fds):

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from hodei.agent import process_tree, slot_loop, slot_wire
 from hodei.agent.cgroups import WorkerCgroup
+from hodei.agent.descriptors import close_all_but
 from hodei.agent.job_process import ExitReport, SlotDiedError, SpawnError, SpawnRequest
 
 __all__ = [
@@ -95,6 +96,8 @@ class SlotProcess:
 
     def close(self) -> None:
         """Lets go of the slot, which ends its job and itself. Idempotent."""
+        if self._channel.fileno() < 0:
+            return
         with suppress(RuntimeError):  # attached to no loop, or to one that has ended
             asyncio.get_running_loop().remove_reader(self._channel)
         self._channel.close()
@@ -148,12 +151,16 @@ class SlotProcess:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._channel)
         # Killing takes as long as the kernel needs; the loop has other jobs to look after.
-        strays = loop.run_in_executor(None, process_tree.end_strays)
+        strays = loop.run_in_executor(None, self._end_strays)
         strays.add_done_callback(self._bury)
 
-    def _bury(self, strays: asyncio.Future[None]) -> None:
+    def _end_strays(self) -> None:
+        # A process closes its channel first and hands its children on later.
         with suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WNOHANG)
+            os.waitpid(self.pid, 0)
+        process_tree.end_strays()
+
+    def _bury(self, strays: asyncio.Future[None]) -> None:
         self._runs = False
         self.died.set()
         self._ended.set()
@@ -185,13 +192,3 @@ def fork_slots(
         ours.setblocking(False)  # noqa: FBT003 - the library's own signature
         slots.append(SlotProcess(index, pid, ours))
     return slots
-
-
-def close_all_but(keep: set[int]) -> None:
-    """Closes every descriptor of this process but some."""
-    start = 0
-    for fd in sorted(keep):
-        if start < fd:  # closerange(0, 0) closes all: it asks the kernel for 0 to -1
-            os.closerange(start, fd)
-        start = fd + 1
-    os.closerange(start, os.sysconf("SC_OPEN_MAX"))

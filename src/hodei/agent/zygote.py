@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from hodei.agent import prctl
+from hodei.agent.descriptors import close_all_but, receive
 from hodei.agent.keeper import Prepare, Worker, keep
-from hodei.agent.slots import close_all_but
 
 READY: Final = b'{"ready": true}'
 """The first and only thing that the zygote says; failures to start go to the `ready` pipe."""
@@ -43,7 +43,7 @@ def serve(prepare: Prepare) -> int:
     channel = socket.socket(fileno=os.dup(0))
     channel.send(READY)
     while True:
-        packet, fds, _, _ = socket.recv_fds(channel, _MAX_PACKET, _FDS, socket.MSG_CMSG_CLOEXEC)
+        packet, fds = receive(channel, _MAX_PACKET, _FDS)
         if not packet:
             return 0
         try:
