@@ -16,7 +16,9 @@ class Subscription:
     One that overflows says so, and the follower reads the store again from its own position.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, streams: frozenset[str] | None) -> None:
+        self.streams = streams
+        """What it follows; None for everything."""
         self._events: deque[StoredEvent] = deque()
         self._wake = Wake()
         self._overflown = False
@@ -60,27 +62,24 @@ class EventBus:
         for event in events:
             for follower in self._followers:
                 follower.offer(event)
-            for follower in tuple(self._by_stream.get(event.stream, ())):
+            for follower in self._by_stream.get(event.stream, ()):
                 follower.offer(event)
 
     def follow(self, streams: Iterable[str] | None) -> Subscription:
         """A subscription to these streams, or to all; end it with `unfollow`."""
-        subscription = Subscription()
-        if streams is None:
+        subscription = Subscription(None if streams is None else frozenset(streams))
+        if subscription.streams is None:
             self._followers.add(subscription)
         else:
-            for stream in streams:
+            for stream in subscription.streams:
                 self._by_stream[stream].add(subscription)
         return subscription
 
-    def also_follow(self, subscription: Subscription, stream: str) -> None:
-        """Adds a stream to a subscription."""
-        self._by_stream[stream].add(subscription)
-
     def unfollow(self, subscription: Subscription) -> None:
-        """Ends a subscription."""
+        """Ends a subscription. Idempotent."""
         self._followers.discard(subscription)
-        for stream in [name for name, all_ in self._by_stream.items() if subscription in all_]:
-            self._by_stream[stream].discard(subscription)
-            if not self._by_stream[stream]:
-                del self._by_stream[stream]
+        for stream in subscription.streams or ():
+            followers = self._by_stream.get(stream, set())
+            followers.discard(subscription)
+            if not followers:
+                self._by_stream.pop(stream, None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from hodei.application.enroll_worker import check_identity
-from hodei.application.journal import ConflictError, job_write
+from hodei.application.fleet import Member
 from hodei.application.links import (
     Cancel,
     DrainOrder,
@@ -13,24 +13,27 @@ from hodei.application.links import (
     Hello,
     Link,
     Run,
-    Started,
     Verdict,
     Welcome,
 )
 from hodei.application.session import SessionParts, WorkerSession
 from hodei.domain.jobs import decide as job_decisions
+from hodei.domain.jobs.events import JobEvent
 from hodei.domain.jobs.job import Attempt, Job
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.states import AttemptState
+from hodei.domain.logs import LogStream
 from hodei.domain.workers import decide
 from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import WrongStateError
-from hodei.kernel.ids import JobId
+from hodei.kernel.ids import JobId, WorkerId
 from hodei.ports.pki import WorkerIdentity
 
 log = structlog.get_logger()
+
+_SUPERSEDED = "superseded by a newer stream of the same worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,11 @@ class ConnectWorker:
         Raises:
             UnauthenticatedError: The certificate is not a current one of the worker.
             WrongStateError: The worker has ended, or is being taken down.
-            NotFoundError: There never was such a worker.
+            UnavailableError: A store is away; nothing has become of `link`.
         """
-        member = self._parts.fleet.get(identity.worker_id)
-        if member is None or member.is_ending:
-            raise WrongStateError(f"worker {identity.worker_id} has ended or is being taken down")
+        member = self._living(identity.worker_id)
+        held = _Held(hello.held)
+        stored = await self._stored_ends(identity.worker_id, held)
 
         def connect(worker: Worker) -> list[WorkerEvent]:
             check_identity(worker, identity)
@@ -66,13 +69,21 @@ class ConnectWorker:
             return decide.connect(worker, ready)
 
         worker = await self._parts.journal.change_worker(identity.worker_id, connect)
+        await self._settle_forgotten(worker.id, held)
+        # It may have been given up while all this was written.
+        self._living(worker.id)
+        session = WorkerSession(self._parts, member, link, worker.session_epoch)
+        if member.worker.session_epoch != worker.session_epoch:
+            link.close(_SUPERSEDED)
+            return session
+        # Without an await from here on, so that no order of others comes before the welcome, and
+        # none is sent twice or not at all.
         if member.link is not None:
-            member.link.close("superseded by a newer stream of the same worker")
+            member.link.close(_SUPERSEDED)
+        self._welcome(session, held, stored)
         member.link = link
         member.last_seen = self._parts.clock.monotonic()
-        session = WorkerSession(self._parts, member, link, worker.session_epoch)
-        await self._settle(session, hello.held)
-        if worker.state is WorkerState.DRAINING:
+        if member.worker.state is WorkerState.DRAINING:
             link.send(DrainOrder(terminate=True))
         log.info("worker_connected", worker_id=worker.id, session_epoch=worker.session_epoch)
         self._parts.fleet.changed()
@@ -91,30 +102,61 @@ class ConnectWorker:
             lambda worker: decide.disconnect(worker, session_epoch=session.epoch, message=message),
         )
 
-    async def _settle(self, session: WorkerSession, held: tuple[HeldAttempt, ...]) -> None:
-        """Compares what the agent holds with what the store says it holds."""
-        jobs = await self._parts.journal.held_by(session.worker_id)
+    def _living(self, worker_id: WorkerId) -> Member:
+        member = self._parts.fleet.get(worker_id)
+        if member is None or member.is_ending:
+            raise WrongStateError(f"worker {worker_id} has ended or is being taken down")
+        return member
+
+    async def _stored_ends(
+        self, worker_id: WorkerId, held: "_Held"
+    ) -> dict[JobId, dict[LogStream, int]]:
+        """Up to where the output of the attempts that the worker may keep is stored.
+
+        An older stream may store more of it meanwhile; what is sent twice is stored once.
+        """
+        return {
+            job.id: await self._parts.logs.ends(job.id, current.number)
+            for job in self._parts.journal.held_by(worker_id).values()
+            if (current := job.current) is not None and held.has(job.id, current)
+        }
+
+    async def _settle_forgotten(self, worker_id: WorkerId, held: "_Held") -> None:
+        """Loses attempts that the worker had started and that its agent does not know."""
+
+        def lose(job: Job) -> list[JobEvent]:
+            current = job.current
+            if current is None or current.worker_id != worker_id or held.has(job.id, current):
+                return []
+            if current.state is AttemptState.ASSIGNED and job.cancel_requested is None:
+                return []
+            return job_decisions.lose(
+                job,
+                attempt=current.number,
+                message=f"worker {worker_id} came back without it",
+                now=self._parts.journal.now(),
+                draw=self._parts.ids.fraction(),
+            )
+
+        for job_id in self._parts.journal.held_by(worker_id):
+            await self._parts.journal.change_job(job_id, lose)
+
+    def _welcome(
+        self, session: WorkerSession, held: "_Held", stored: dict[JobId, dict[LogStream, int]]
+    ) -> None:
+        """Says what becomes of each attempt that either side knows."""
+        jobs = self._parts.journal.held_by(session.worker_id)
         verdicts: list[Verdict] = []
-        kept: dict[JobId, tuple[Job, Attempt]] = {}
-        for each in held:
+        for each in held.attempts:
             job = jobs.get(each.job_id)
-            current = job.current if job is not None else None
-            keep = (
-                current is not None
-                and current.number == each.attempt
-                and current.token == each.token
-            )
-            stored = await self._parts.logs.ends(each.job_id, each.attempt) if keep else {}
+            current = None if job is None else job.current
+            keep = current is not None and _is(current, each) and each.job_id in stored
+            ends = stored[each.job_id] if keep else {}
             verdicts.append(
-                Verdict(job_id=each.job_id, attempt=each.attempt, keep=keep, stored=stored)
+                Verdict(job_id=each.job_id, attempt=each.attempt, keep=keep, stored=ends)
             )
-            if keep and job is not None and current is not None:
-                session.resume(each.job_id, each.attempt, stored)
-                kept[job.id] = (job, current)
-                if each.started:
-                    await session.receive(
-                        Started(job_id=job.id, attempt=each.attempt, token=each.token)
-                    )
+            if keep:
+                session.resume(each, ends)
         session.link.send(
             Welcome(
                 session_epoch=session.epoch,
@@ -123,36 +165,30 @@ class ConnectWorker:
                 lease_s=self._rhythm.lease_s,
             )
         )
-        for job, current in kept.values():
+        for job in jobs.values():
+            current = job.current
+            if current is None:
+                continue
+            if not held.has(job.id, current):
+                # The order was lost with the stream before.
+                session.link.send(Run(job=job))
             if job.cancel_requested is not None:
                 session.link.send(
                     Cancel(job_id=job.id, attempt=current.number, reason_code=ReasonCode.CANCELLED)
                 )
-        for job in jobs.values():
-            if job.id not in kept:
-                await self._settle_unknown(session, job)
 
-    async def _settle_unknown(self, session: WorkerSession, job: Job) -> None:
-        """The store says that the worker holds the job, and the agent does not know of it."""
-        current = job.current
-        if current is None:
-            return
-        if current.state is AttemptState.ASSIGNED and job.cancel_requested is None:
-            # The order was lost with the stream before; it is ignored where it was not.
-            session.link.send(Run(job=job))
-            return
-        at = self._parts.journal.now()
-        events = job_decisions.lose(
-            job,
-            attempt=current.number,
-            message=f"worker {session.worker_id} came back without it",
-            now=at,
-            draw=self._parts.ids.fraction(),
-        )
-        try:
-            await self._parts.journal.commit(
-                at=at, jobs=[job_write(job, events, at)], correlation_id=job.id
-            )
-        except ConflictError:
-            # It ended meanwhile, by a result that the stream before had brought.
-            log.info("attempt_settled_elsewhere", job_id=job.id)
+
+class _Held:
+    """What the agent says that it holds."""
+
+    def __init__(self, attempts: tuple[HeldAttempt, ...]) -> None:
+        self.attempts = attempts
+        self._by_key = {(each.job_id, each.attempt): each.token for each in attempts}
+
+    def has(self, job_id: JobId, attempt: Attempt) -> bool:
+        """Whether an attempt is among it, with the right token."""
+        return self._by_key.get((job_id, attempt.number)) == attempt.token
+
+
+def _is(attempt: Attempt, held: HeldAttempt) -> bool:
+    return attempt.number == held.attempt and attempt.token == held.token

@@ -3,12 +3,14 @@
 Claim, attempt number and token commit together; then the job goes down its worker's stream.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from hodei.application.fleet import Fleet, Member
+from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write
 from hodei.application.links import Run
 from hodei.domain.jobs import decide
@@ -57,6 +59,7 @@ class Dispatcher:
         self._fleet = fleet
         self._ids = ids
         self._on_waiting = on_waiting
+        self._orphans = GiveBackOrphans(journal=journal, fleet=fleet, ids=ids)
         self._wake = Wake()
         self._fits: dict[tuple[str, WorkerId, int], bool] = {}
 
@@ -72,7 +75,8 @@ class Dispatcher:
                 await self._round()
             except StoreUnavailableError as error:
                 log.warning("dispatch_delayed", message=str(error))
-                await self._wake.wait_up_to(_RETRY_AFTER_S)
+                # Not the wake: what raises it goes on while the store is away.
+                await asyncio.sleep(_RETRY_AFTER_S)
                 self._wake.notify()
 
     async def _round(self) -> None:
@@ -101,9 +105,9 @@ class Dispatcher:
             if len(placed) < len(claimed):
                 # Some fit in principle and not beside what runs: let smaller ones by.
                 placed_ids = {job.id for job, _ in placed}
-                left = {demand_of(job.spec): None for job in claimed if job.id not in placed_ids}
-                passed_over |= {each.demand_id for each in demands if each.demand in list(left)}
-            free = [slot for slot in free if slot.free]
+                left = [demand_of(job.spec) for job in claimed if job.id not in placed_ids]
+                passed_over |= {each.demand_id for each in demands if each.demand in left}
+            free = [slot for slot in free if slot.free and slot.member.free_slots]
             demands = await self._jobs.queued_demands()
         self._on_waiting(
             [Waiting(demand=d.demand, count=d.count, first_job=d.first_job) for d in demands]
@@ -120,7 +124,9 @@ class Dispatcher:
 
     async def _assign(self, placed: Sequence[tuple[Job, Member]]) -> None:
         left = list(placed)
-        while left:
+        # Whoever is being taken down since the round began must not get a job: the commit that
+        # ends a worker gives back what it holds by then, and what came later would be stuck.
+        while left := [(job, member) for job, member in left if member.free_slots]:
             at = self._journal.now()
             writes: list[JobWrite] = []
             for job, member in left:
@@ -138,6 +144,8 @@ class Dispatcher:
                 # Without a stream by now: it is sent when the worker is back.
                 if member.link is not None:
                     member.link.send(Run(job=write.after))
+            if any(self._fleet.get(member.worker.id) is not member for _, member in left):
+                await self._orphans.give_back()
             return
 
 

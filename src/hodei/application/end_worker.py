@@ -1,12 +1,13 @@
 """Takes a worker down for good, and gives its jobs back once nothing of it can run any more."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import structlog
 
 from hodei.application.fleet import Fleet, Member
+from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write, worker_write
 from hodei.domain.jobs import decide as job_decisions
 from hodei.domain.jobs.job import Job
@@ -23,7 +24,9 @@ from hodei.ports.stores import JobWrite, WorkerStore
 log = structlog.get_logger()
 
 _RETRY_AFTER_S = 1.0
-"""Wait before a provider that could not confirm is asked again."""
+"""Wait before a provider or a store that was not available is asked again."""
+_CONFIRM_WITHIN_S = 60.0
+"""A provider gets at least this long to confirm a destruction."""
 
 
 class EndWorker:
@@ -37,12 +40,16 @@ class EndWorker:
         fleet: Fleet,
         providers: Mapping[ProviderName, Provider],
         ids: IdSource,
+        lease_s: float,
     ) -> None:
         self._journal = journal
         self._workers = workers
         self._fleet = fleet
         self._providers = providers
         self._ids = ids
+        self._lease_s = lease_s
+        self._orphans = GiveBackOrphans(journal=journal, fleet=fleet, ids=ids)
+        self._in_progress: dict[WorkerId, asyncio.Event] = {}
 
     async def end(
         self,
@@ -55,7 +62,8 @@ class EndWorker:
         """Ends the worker: closes its stream, has its instance destroyed, then records it.
 
         Its jobs are queued again, or end, in the same commit as the worker's end; not before the
-        provider has confirmed that the whole tree of processes is gone. Idempotent.
+        provider has confirmed that the whole tree of processes is gone. Idempotent: a second call
+        waits for the first. Cancelled, it may be begun again.
 
         Args:
             worker_id: The worker.
@@ -63,19 +71,34 @@ class EndWorker:
             message: What happened, for the histories of worker and jobs.
             stopped: What the provider saw, where it did.
         """
-        member = self._fleet.get(worker_id)
-        if member is None or member.is_ending:
+        if (in_progress := self._in_progress.get(worker_id)) is not None:
+            await in_progress.wait()
             return
+        member = self._fleet.get(worker_id)
+        if member is None:
+            return
+        over = self._in_progress[worker_id] = asyncio.Event()
         member.is_ending = True
-        self._fleet.changed()
-        if member.link is not None:
-            member.link.close(f"the worker is being taken down: {message}")
-        await self._destroy(member)
-        await self._record(worker_id, why, message, stopped)
+        try:
+            self._fleet.changed()
+            if member.link is not None:
+                member.link.close(f"the worker is being taken down: {message}")
+            await self._destroy(member)
+            await _insist(lambda: self._record(worker_id, why, message, stopped))
+            await _insist(self._orphans.give_back)
+        finally:
+            member.is_ending = False
+            del self._in_progress[worker_id]
+            over.set()
         note = log.info if why is None else log.warning
         note("worker_ended", worker_id=worker_id, message=message)
 
     async def _destroy(self, member: Member) -> None:
+        """Returns once nothing of the worker can run any more.
+
+        By its provider's word; where that does not come, by its agent's rule to end each job that
+        has had no server for too long.
+        """
         worker = member.worker
         provider = self._providers.get(worker.provider)
         if provider is None:
@@ -83,14 +106,13 @@ class EndWorker:
         # Without a row that tells of an instance there may be one all the same: the provider
         # made it and the server died before it could write that down.
         handle = Handle(provider=worker.provider, worker_id=worker.id, data=worker.handle or {})
-        while True:
-            try:
-                await provider.destroy(handle)
-            except UnavailableError as error:
-                log.warning("destroy_delayed", worker_id=worker.id, message=str(error))
-                await asyncio.sleep(_RETRY_AFTER_S)
-            else:
-                return
+        agent_gives_up_s = self._lease_s + self._fleet.outlives_server_s(member)
+        left_s = max(_CONFIRM_WITHIN_S, agent_gives_up_s - self._fleet.silence_s(member))
+        try:
+            async with asyncio.timeout(left_s):
+                await _insist(lambda: provider.destroy(handle))
+        except TimeoutError:
+            log.error("destroy_unconfirmed", worker_id=worker.id, waited_s=left_s)  # noqa: TRY400 - expected
 
     async def _record(
         self,
@@ -103,12 +125,12 @@ class EndWorker:
             worker = await self._workers.load_worker(worker_id)
             if worker is None or worker.has_ended:
                 return
-            held = await self._journal.held_by(worker_id)
             at = self._journal.now()
             events: list[WorkerEvent] = []
             if stopped is not None:
                 events.append(WorkerStopped(reason=stopped.reason, exit_code=stopped.exit_code))
             events += decide.end(worker, why=why, message=message)
+            held = self._journal.held_by(worker_id)
             try:
                 await self._journal.commit(
                     at=at,
@@ -119,11 +141,7 @@ class EndWorker:
             except ConflictError:
                 # A result that was on its way, or a cancellation, came first.
                 continue
-            except UnavailableError as error:
-                log.warning("end_of_worker_delayed", worker_id=worker_id, message=str(error))
-                await asyncio.sleep(_RETRY_AFTER_S)
-            else:
-                return
+            return
 
     def _lost(self, job: Job, worker: Worker, message: str, at: datetime) -> JobWrite:
         events = job_decisions.lose(
@@ -134,3 +152,13 @@ class EndWorker:
             draw=self._ids.fraction(),
         )
         return job_write(job, events, at)
+
+
+async def _insist(step: Callable[[], Awaitable[None]]) -> None:
+    """Tries until what it needs is there."""
+    while True:
+        try:
+            return await step()
+        except UnavailableError as error:
+            log.warning("end_of_worker_delayed", code=error.code, message=str(error))
+            await asyncio.sleep(_RETRY_AFTER_S)

@@ -31,6 +31,8 @@ class Member:
     """By the monotonic clock: when it last said something, or when this server began to look."""
     idle_since: float
     """By the monotonic clock: since when it has no job."""
+    draining_since: float | None = None
+    """By the monotonic clock: when it was told to drain, or when this server began to look."""
     link: Link | None = None
     """Its open stream, where this server has it."""
     jobs: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])
@@ -78,6 +80,7 @@ class Fleet:
         self._clock = clock
         self._held = held
         self._members: dict[WorkerId, Member] = {}
+        self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
 
     def load(self, workers: Sequence[Worker], held: Sequence[Job]) -> None:
@@ -87,7 +90,13 @@ class Fleet:
         """
         now = self._clock.monotonic()
         for worker in workers:
-            self._members[worker.id] = Member(worker=worker, last_seen=now, idle_since=now)
+            is_draining = worker.state is WorkerState.DRAINING
+            self._members[worker.id] = Member(
+                worker=worker,
+                last_seen=now,
+                idle_since=now,
+                draining_since=now if is_draining else None,
+            )
         for job in held:
             self._hold(job.id)
 
@@ -102,6 +111,19 @@ class Fleet:
     def members(self) -> list[Member]:
         """All living workers, in the order of their ids."""
         return [self._members[worker_id] for worker_id in sorted(self._members)]
+
+    def silence_s(self, member: Member) -> float:
+        """How long ago it last said something."""
+        return self._clock.monotonic() - member.last_seen
+
+    def outlives_server_s(self, member: Member) -> float:
+        """How long its agent lets jobs run that have no server: then none of them is left."""
+        timeouts = (
+            job.spec.disconnect_timeout_s
+            for job_id in member.jobs
+            if (job := self._held.get(job_id)) is not None
+        )
+        return max(timeouts, default=0.0)
 
     def changed(self) -> None:
         """Says that slots or workers may have come or gone."""
@@ -137,6 +159,8 @@ class Fleet:
         member.worker = evolve(member.worker, stored.event, stored.at)  # pyright: ignore[reportArgumentType]
         if member.worker.has_ended:
             del self._members[worker_id]
+        elif member.worker.state is WorkerState.DRAINING and member.draining_since is None:
+            member.draining_since = now
         return True
 
     def _hold(self, job_id: JobId) -> None:
@@ -146,13 +170,12 @@ class Fleet:
         member = self._members.get(job.current.worker_id)
         if member is not None:
             member.jobs[job_id] = job.spec.resources
+            self._holders[job_id] = member
 
     def _release(self, job_id: JobId) -> bool:
-        if job_id in self._held:
+        if job_id in self._held or (member := self._holders.pop(job_id, None)) is None:
             return False
-        for member in self._members.values():
-            if member.jobs.pop(job_id, None) is not None:
-                if not member.jobs:
-                    member.idle_since = self._clock.monotonic()
-                return True
-        return False
+        del member.jobs[job_id]
+        if not member.jobs:
+            member.idle_since = self._clock.monotonic()
+        return True

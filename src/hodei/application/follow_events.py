@@ -53,7 +53,9 @@ class FollowEvents:
         finally:
             self._bus.unfollow(subscription)
 
-    async def follow_all(self, *, after: Position, follow: bool) -> AsyncGenerator[StoredEvent, None]:
+    async def follow_all(
+        self, *, after: Position, follow: bool
+    ) -> AsyncGenerator[StoredEvent, None]:
         """Every event. With `follow` it never ends."""
         subscription = self._bus.follow(None)
         try:
@@ -73,7 +75,9 @@ class FollowEvents:
         finally:
             self._bus.unfollow(subscription)
 
-    async def _from_store(self, after: Position, streams: list[str]) -> AsyncGenerator[StoredEvent, None]:
+    async def _from_store(
+        self, after: Position, streams: list[str]
+    ) -> AsyncGenerator[StoredEvent, None]:
         while True:
             page = await self._events.read_events(after=after, limit=_PAGE, streams=streams)
             for event in page:

@@ -13,6 +13,7 @@ from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import BrokenError, NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, WorkerId
+from hodei.lifecycle.finish import finish_despite_cancel
 from hodei.ports.stores import (
     Batch,
     Committed,
@@ -92,9 +93,13 @@ class Journal:
         """The time to decide and commit with; one decision has one time."""
         return self._clock.now()
 
-    async def held_by(self, worker_id: WorkerId) -> dict[JobId, Job]:
-        """The jobs that a worker holds, as they are stored."""
-        return {job.id: job for job in await self._store.held_jobs(worker_id)}
+    def held_by(self, worker_id: WorkerId) -> dict[JobId, Job]:
+        """The jobs that a worker holds."""
+        return {
+            job.id: job
+            for job in self._held.values()
+            if job.current is not None and job.current.worker_id == worker_id
+        }
 
     async def commit(
         self,
@@ -112,6 +117,9 @@ class Journal:
             workers: At most one for each worker.
             correlation_id: What all that follows from one request shares.
 
+        Cancelled, it ends only once the outcome is known and told: else the store would have
+        events that no part of this server ever heard of.
+
         Raises:
             ConflictError: Nothing was written.
             StoreUnavailableError: It is not known to be written.
@@ -122,17 +130,7 @@ class Journal:
             workers=tuple(workers),
             correlation_id=correlation_id,
         )
-        match await self._store.commit(batch):
-            case Conflict(streams=streams):
-                for write in batch.jobs:
-                    self._held.pop(write.after.id, None)
-                raise ConflictError(streams)
-            case Committed(events=events):
-                for write in batch.jobs:
-                    self._remember(write.after)
-                self._position = max(self._position, events[-1].position)
-                self._bus.publish(events)
-                return events
+        return await finish_despite_cancel(self._commit(batch), within_s=None)
 
     async def change_job(self, job_id: JobId, decide: Callable[[Job], list[JobEvent]]) -> Job:
         """Lets `decide` look at the job until its decision commits without a conflict.
@@ -178,6 +176,30 @@ class Journal:
                 continue
             return write.after
         raise BrokenError(f"worker {worker_id} had a conflict {_MOST_CONFLICTS} times in a row")
+
+    async def _commit(self, batch: Batch) -> tuple[StoredEvent, ...]:
+        match await self._store.commit(batch):
+            case Conflict(streams=streams):
+                await self._refresh([JobId(each.removeprefix("job:")) for each in streams])
+                raise ConflictError(streams)
+            case Committed(events=events):
+                for write in batch.jobs:
+                    self._remember(write.after)
+                self._position = max(self._position, events[-1].position)
+                self._bus.publish(events)
+                return events
+
+    async def _refresh(self, job_ids: Sequence[JobId]) -> None:
+        """Brings held jobs up to what is stored: the next decision must not meet the same wall.
+
+        A job is never dropped for a conflict alone: its worker holds it all the same, and output
+        of jobs that are not held is refused.
+        """
+        if behind := [job_id for job_id in job_ids if job_id in self._held]:
+            for job in (await self._store.load_jobs(behind)).values():
+                held = self._held.get(job.id)
+                if held is not None and held.version < job.version:
+                    self._remember(job)
 
     def _remember(self, job: Job) -> None:
         if job.current is not None:

@@ -13,11 +13,12 @@ import structlog
 
 from hodei.application.counters import Counters
 from hodei.application.fleet import Fleet, Member
-from hodei.application.journal import ConflictError, Journal, job_write
+from hodei.application.journal import ConflictError, Journal
 from hodei.application.links import (
     Cancel,
     FromWorker,
     Heartbeat,
+    HeldAttempt,
     Leaving,
     Link,
     LogsStored,
@@ -28,21 +29,26 @@ from hodei.application.links import (
 )
 from hodei.application.log_hub import LogHub
 from hodei.domain.jobs import decide, evolve
+from hodei.domain.jobs.decide import Outcome
 from hodei.domain.jobs.events import JobEvent
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode
+from hodei.domain.jobs.states import AttemptState
 from hodei.domain.logs import LogChunk, LogGapError, LogStream
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.errors import NotFoundError, StaleAttemptError
 from hodei.kernel.ids import JobId, WorkerId
+from hodei.lifecycle.race import until_first
 from hodei.lifecycle.wake import Wake
 from hodei.ports.logs import LogStore, LogStoreUnavailableError
-from hodei.ports.stores import StoreUnavailableError
+from hodei.ports.stores import JobWrite, StoreUnavailableError
 
 log = structlog.get_logger()
 
 _MOST_PENDING_BYTES = 16 * 2**20
 """Output taken off the stream and not yet stored; beyond it the stream is not read."""
+_MOST_PENDING_RECORDS = 4096
+"""Starts and results that are not yet committed: many times what a worker's slots can bring."""
 _RETRY_AFTER_S = 0.5
 """Wait before a store that was not available is tried again."""
 
@@ -97,9 +103,11 @@ class WorkerSession:
         """The server's end of the stream."""
         return self._link
 
-    def resume(self, job_id: JobId, attempt: int, stored: dict[LogStream, int]) -> None:
-        """Says up to where an attempt that the worker held before is stored."""
-        self._ends[job_id, attempt] = _Ends(dict(stored))
+    def resume(self, held: HeldAttempt, stored: dict[LogStream, int]) -> None:
+        """Goes on with an attempt that the worker held before, stored up to these ends."""
+        self._ends[held.job_id, held.attempt] = _Ends(dict(stored))
+        if held.started:
+            self._take_start(Started(job_id=held.job_id, attempt=held.attempt, token=held.token))
 
     async def receive(self, message: FromWorker) -> None:
         """Takes a message; waits while too much is not stored yet."""
@@ -108,22 +116,34 @@ class WorkerSession:
             case Heartbeat():
                 self._member.usage = message.usage
             case Started():
-                self._started.append(message)
-                self._record_wake.notify()
+                await self._has_room.wait()
+                self._take_start(message)
             case Output():
                 await self._has_room.wait()
                 self._take_output(message.chunks)
             case Result():
+                await self._has_room.wait()
                 self._unstored_results.append(message)
+                self._look_at_room()
                 self._log_wake.notify()
             case Leaving():
                 self.leaving = message.message
 
     async def run(self) -> None:
         """Stores and answers until it is cancelled, or the stream must be given up."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._store_output(), name=f"logs of {self.worker_id}")
-            group.create_task(self._record(), name=f"results of {self.worker_id}")
+        await until_first(self._store_output(), self._record())
+
+    def _take_start(self, message: Started) -> None:
+        self._started.append(message)
+        self._look_at_room()
+        self._record_wake.notify()
+
+    def _look_at_room(self) -> None:
+        records = len(self._started) + len(self._unstored_results) + len(self._results)
+        if self._pending_bytes > _MOST_PENDING_BYTES or records > _MOST_PENDING_RECORDS:
+            self._has_room.clear()
+        else:
+            self._has_room.set()
 
     def _take_output(self, chunks: Sequence[LogChunk]) -> None:
         for chunk in chunks:
@@ -138,8 +158,7 @@ class WorkerSession:
                 continue
             self._chunks.append(chunk)
             self._pending_bytes += len(chunk.data)
-        if self._pending_bytes > _MOST_PENDING_BYTES:
-            self._has_room.clear()
+        self._look_at_room()
         self._log_wake.notify()
 
     async def _store_output(self) -> None:
@@ -149,8 +168,8 @@ class WorkerSession:
             if chunks and not await self._append(chunks):
                 return
             self._pending_bytes -= sum(len(chunk.data) for chunk in chunks)
-            self._has_room.set()
             self._pass_on_results()
+            self._look_at_room()
 
     async def _append(self, chunks: list[LogChunk]) -> bool:
         """Stores and acknowledges; returns whether the stream may go on."""
@@ -197,6 +216,7 @@ class WorkerSession:
             await self._record_wake.wait()
             started, self._started = self._started, []
             results, self._results = self._results, []
+            self._look_at_room()
             while True:
                 try:
                     await self._commit(started, results)
@@ -208,49 +228,32 @@ class WorkerSession:
                     await asyncio.sleep(_RETRY_AFTER_S)
 
     async def _commit(self, started: Sequence[Started], results: Sequence[Result]) -> None:
-        journal = self._parts.journal
-        at = journal.now()
-        jobs: dict[JobId, Job] = {}
-        events: dict[JobId, list[JobEvent]] = {}
-        refused: set[int] = set()
+        """Records what it can and answers all of it.
 
-        async def take(job_id: JobId) -> Job:
-            if job_id not in jobs:
-                jobs[job_id] = await journal.job(job_id)
-                events[job_id] = []
-            return evolve.evolve_all(jobs[job_id], events[job_id], at)
-
-        for message in started:
-            try:
-                job = await take(message.job_id)
-                events[job.id] += decide.accept(job, attempt=message.attempt, token=message.token)
-            except (StaleAttemptError, NotFoundError):
-                self._refuse_start(message)
-        for index, message in enumerate(results):
-            try:
-                job = await take(message.job_id)
-                draw = self._parts.ids.fraction()
-                events[job.id] += decide.finish(job, message.outcome, now=at, draw=draw)
-            except (StaleAttemptError, NotFoundError) as error:
-                refused.add(index)
-                self._parts.counters.add("results_refused")
-                log.warning("result_refused", worker_id=self.worker_id, message=str(error))
-        writes = [job_write(jobs[name], made, at) for name, made in events.items() if made]
-        if writes:
-            correlation = writes[0].after.id if len(writes) == 1 else ""
-            await journal.commit(at=at, jobs=writes, correlation_id=correlation)
-        for index, message in enumerate(results):
-            attempt = message.outcome.attempt
-            self._ends.pop((message.job_id, attempt), None)
-            self._link.send(
-                ResultTaken(job_id=message.job_id, attempt=attempt, recorded=index not in refused)
-            )
+        Nothing is said or counted before the commit: what fails is tried again as a whole.
+        """
+        round_ = _Round(self._parts, self.worker_id)
+        refused_starts = [each for each in started if not await round_.accept(each)]
+        taken = [(each, await round_.finish(each)) for each in results]
+        await round_.commit()
+        for message in refused_starts:
+            self._refuse_start(message)
+        for message, refusal in taken:
+            self._answer(message, refusal)
         self._parts.hub.notify({message.job_id for message in results})
+
+    def _answer(self, message: Result, refusal: str) -> None:
+        attempt = message.outcome.attempt
+        self._ends.pop((message.job_id, attempt), None)
+        if refusal:
+            self._parts.counters.add("results_refused")
+            log.warning("stale_result_refused", worker_id=self.worker_id, message=refusal)
+        self._link.send(ResultTaken(job_id=message.job_id, attempt=attempt, recorded=not refusal))
 
     def _refuse_start(self, message: Started) -> None:
         """What it has started is no longer its own: it must end it."""
         self._parts.counters.add("starts_refused")
-        log.warning("start_refused", worker_id=self.worker_id, job_id=message.job_id)
+        log.warning("stale_start_refused", worker_id=self.worker_id, job_id=message.job_id)
         self._link.send(
             Cancel(
                 job_id=message.job_id,
@@ -259,3 +262,81 @@ class WorkerSession:
                 force=True,
             )
         )
+
+
+class _Round:
+    """Starts and results of one worker that commit together."""
+
+    def __init__(self, parts: SessionParts, worker_id: WorkerId) -> None:
+        self._journal = parts.journal
+        self._ids = parts.ids
+        self._worker_id = worker_id
+        self._at = parts.journal.now()
+        self._jobs: dict[JobId, Job] = {}
+        self._events: dict[JobId, list[JobEvent]] = {}
+
+    async def accept(self, message: Started) -> bool:
+        """Takes a start in; returns whether the worker may go on with the attempt."""
+        try:
+            job = await self._own(message.job_id)
+            events = decide.accept(job, attempt=message.attempt, token=message.token)
+        except (StaleAttemptError, NotFoundError):
+            return False
+        self._add(job, events)
+        return True
+
+    async def finish(self, message: Result) -> str:
+        """Takes a result in; returns why it is refused, or nothing.
+
+        One that was recorded before is not refused: the stream broke before its answer arrived.
+        """
+        try:
+            job = await self._own(message.job_id)
+            draw = self._ids.fraction()
+            events = decide.finish(job, message.outcome, now=self._at, draw=draw)
+        except NotFoundError as error:
+            return str(error)
+        except StaleAttemptError as error:
+            known = self._jobs[message.job_id]
+            return "" if _is_recorded(known, message.outcome, self._worker_id) else str(error)
+        self._add(job, events)
+        return ""
+
+    async def commit(self) -> None:
+        """Commits what was taken in.
+
+        Raises:
+            ConflictError: Begin anew.
+            StoreUnavailableError: As above, later.
+        """
+        writes = [
+            JobWrite(events=tuple(events), after=self._jobs[job_id])
+            for job_id, events in self._events.items()
+        ]
+        if writes:
+            correlation = writes[0].after.id if len(writes) == 1 else ""
+            await self._journal.commit(at=self._at, jobs=writes, correlation_id=correlation)
+
+    async def _own(self, job_id: JobId) -> Job:
+        if job_id not in self._jobs:
+            self._jobs[job_id] = await self._journal.job(job_id)
+        job = self._jobs[job_id]
+        if job.current is not None and job.current.worker_id != self._worker_id:
+            raise StaleAttemptError(f"job {job_id} is not with worker {self._worker_id}")
+        return job
+
+    def _add(self, job: Job, events: Sequence[JobEvent]) -> None:
+        if events:
+            self._jobs[job.id] = evolve.evolve_all(job, events, self._at)
+            self._events.setdefault(job.id, []).extend(events)
+
+
+def _is_recorded(job: Job, outcome: Outcome, worker_id: WorkerId) -> bool:
+    return any(
+        attempt.number == outcome.attempt
+        and attempt.token == outcome.token
+        and attempt.worker_id == worker_id
+        and not attempt.is_open
+        and attempt.state is not AttemptState.LOST
+        for attempt in job.attempts
+    )

@@ -1,5 +1,6 @@
 """Notices workers that are gone: by their provider's word, by their silence, or at the start."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,12 +9,11 @@ import structlog
 from hodei.application.end_worker import EndWorker
 from hodei.application.fleet import Fleet, Member
 from hodei.application.provision_worker import STATIC_PROVIDER
-from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
 from hodei.domain.workers.states import WorkerState
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import UnavailableError
-from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.kernel.ids import ProviderName, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.lifecycle.wake import Wake
 from hodei.ports.providers import Handle, InstanceStopped, Provider, WatchGap
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 _LONGEST_NAP_S = 300.0
 """The reconciler's round, as the safety net under events."""
+_RETRY_AFTER_S = 1.0
+"""Wait before a provider that could not be asked is asked again."""
 _DRAINED_GRACE_S = 30.0
 """A drained worker without jobs that has not ended by then is taken down."""
 
@@ -43,14 +45,12 @@ class WatchWorkers:
         self,
         *,
         fleet: Fleet,
-        held: Mapping[JobId, Job],
         ender: EndWorker,
         providers: Mapping[ProviderName, Provider],
         clock: Clock,
         patience: Patience,
     ) -> None:
         self._fleet = fleet
-        self._held = held
         self._ender = ender
         self._providers = providers
         self._clock = clock
@@ -74,10 +74,11 @@ class WatchWorkers:
                 case InstanceStopped():
                     self._stopped(event)
                 case WatchGap():
-                    try:
-                        await self.reconcile(provider)
-                    except UnavailableError as error:
-                        log.warning("reconcile_delayed", message=str(error))
+                    # Beside the watch: leftovers may take long to die, and the next event is
+                    # somebody's lost worker.
+                    self._tasks.start(
+                        self._reconcile_at_last(provider), name=f"reconcile {provider.name}"
+                    )
 
     async def reconcile(self, provider: Provider) -> None:
         """Compares the provider's instances with the rows, both ways.
@@ -99,6 +100,16 @@ class WatchWorkers:
                 self._stopped(
                     InstanceStopped(worker_id=worker.id, reason="its agent is not there any more")
                 )
+
+    async def _reconcile_at_last(self, provider: Provider) -> None:
+        while True:
+            try:
+                await self.reconcile(provider)
+            except UnavailableError as error:
+                log.warning("reconcile_delayed", provider=provider.name, message=str(error))
+                await asyncio.sleep(_RETRY_AFTER_S)
+            else:
+                return
 
     async def run(self) -> None:
         """Judges leases until it is cancelled."""
@@ -125,8 +136,7 @@ class WatchWorkers:
                 return self._clock.monotonic() + left.total_seconds()
             return member.last_seen + self._enroll_timeout_s
         if worker.state is WorkerState.DRAINING and not member.jobs:
-            since = max(member.idle_since, member.last_seen if member.link is None else 0.0)
-            return since + _DRAINED_GRACE_S
+            return max(member.idle_since, member.draining_since or 0.0) + _DRAINED_GRACE_S
         return member.last_seen + self._lease_s + self._unconfirmed_s(member)
 
     def _unconfirmed_s(self, member: Member) -> float:
@@ -137,14 +147,7 @@ class WatchWorkers:
         provider = self._providers.get(member.worker.provider)
         if provider is not None and provider.capabilities().confirms_destroy:
             return 0.0
-        return max(
-            (
-                self._held[job_id].spec.disconnect_timeout_s
-                for job_id in member.jobs
-                if job_id in self._held
-            ),
-            default=0.0,
-        )
+        return self._fleet.outlives_server_s(member)
 
     def _verdict(self, member: Member) -> tuple[Reason | None, str]:
         state = member.worker.state

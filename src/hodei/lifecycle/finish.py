@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def finish_despite_cancel(work: Coroutine[Any, Any, T], *, within_s: float) -> T:
+async def finish_despite_cancel(work: Coroutine[Any, Any, T], *, within_s: float | None) -> T:
     """Runs `work` to its end even when the caller is cancelled meanwhile.
 
     The cancellation is delivered once the work is done. Work that takes longer than `within_s`
-    seconds is cancelled.
+    seconds is cancelled; with None it must keep a deadline of its own.
 
     Raises:
         TimeoutError: The work took too long.
     """
-    task = asyncio.ensure_future(asyncio.wait_for(work, within_s))
+    task = asyncio.create_task(_bounded(work, within_s))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -32,3 +32,8 @@ async def finish_despite_cancel(work: Coroutine[Any, Any, T], *, within_s: float
         task.exception()
         raise cancelled
     return task.result()
+
+
+async def _bounded(work: Coroutine[Any, Any, T], within_s: float | None) -> T:
+    async with asyncio.timeout(within_s):
+        return await work

@@ -20,6 +20,7 @@ from hodei.application.enroll_worker import EnrollWorker
 from hodei.application.explain_pending import ExplainPending
 from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
+from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolKeeper, PoolRules
 from hodei.application.log_hub import LogHub
@@ -70,6 +71,7 @@ class ControlPlane:
     watch: WatchWorkers
     due: WakeDueJobs
     ender: EndWorker
+    orphans: GiveBackOrphans
     tail: TailLogs
     jobs: JobUseCases
     workers: WorkerUseCases
@@ -126,7 +128,12 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
     passwords = OneTimePasswords(base.data_dir.otp_key(), base.ids, ttl_s=config.otp_ttl_s)
     by_name = {provider.name: provider for provider in base.providers}
     ender = EndWorker(
-        journal=journal, workers=base.store, fleet=fleet, providers=by_name, ids=base.ids
+        journal=journal,
+        workers=base.store,
+        fleet=fleet,
+        providers=by_name,
+        ids=base.ids,
+        lease_s=config.lease_s,
     )
     provisioner = ProvisionWorker(
         journal=journal,
@@ -154,7 +161,6 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
     )
     watch = WatchWorkers(
         fleet=fleet,
-        held=journal.held,
         ender=ender,
         providers=by_name,
         clock=base.clock,
@@ -184,6 +190,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         watch=watch,
         due=due,
         ender=ender,
+        orphans=GiveBackOrphans(journal=journal, fleet=fleet, ids=base.ids),
         tail=TailLogs(journal=journal, logs=base.logs, hub=hub),
         jobs=JobUseCases(
             journal=journal,

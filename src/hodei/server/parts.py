@@ -22,6 +22,7 @@ async def run_parts(
     """
     await plane.journal.start()
     plane.fleet.load(await base.store.living_workers(), list(plane.journal.held.values()))
+    await plane.orphans.give_back()
     for provider in base.providers:
         await provider.start()
         stack.push_async_callback(provider.stop)

@@ -1,0 +1,107 @@
+"""A provider whose instances are names in a set, and whose failures a test decides."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from hodei.domain.jobs.spec import Resources
+from hodei.kernel.ids import ProviderName, WorkerId
+from hodei.ports.providers import (
+    Capabilities,
+    Handle,
+    InstanceEvent,
+    InstanceStopped,
+    ProvisionRequest,
+    WatchGap,
+)
+
+
+class FakeProvider:
+    """Implements `hodei.ports.providers.Provider` without a process.
+
+    `on_provision` and `on_destroy` run first and may raise or wait, as the infrastructure would.
+    """
+
+    def __init__(
+        self,
+        name: str = "fake",
+        *,
+        slots: int = 2,
+        max_workers: int = 4,
+        labels: dict[str, str] | None = None,
+        resources: Resources = Resources(),  # noqa: B008 - frozen
+        confirms_destroy: bool = True,
+    ) -> None:
+        self._name = ProviderName(name)
+        self._capabilities = Capabilities(
+            max_workers=max_workers,
+            slots_per_worker=slots,
+            resources=resources,
+            labels=labels or {},
+            confirms_destroy=confirms_destroy,
+            is_on_this_host=True,
+        )
+        self.instances: dict[WorkerId, Handle] = {}
+        self.requests: list[ProvisionRequest] = []
+        self.destroyed: list[WorkerId] = []
+        self.on_provision: Callable[[ProvisionRequest], None] = lambda request: None
+        self.on_destroy: Callable[[Handle], None] = lambda handle: None
+        self.on_list: Callable[[], None] = lambda: None
+        self.provision_gate = asyncio.Event()
+        self.provision_gate.set()
+        self.destroy_gate = asyncio.Event()
+        self.destroy_gate.set()
+        self._events: asyncio.Queue[InstanceEvent] = asyncio.Queue()
+
+    @property
+    def name(self) -> ProviderName:
+        return self._name
+
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def start(self) -> None:
+        """Is ready."""
+
+    async def stop(self) -> None:
+        """Holds nothing."""
+
+    async def provision(self, request: ProvisionRequest) -> Handle:
+        self.requests.append(request)
+        self.on_provision(request)
+        await self.provision_gate.wait()
+        handle = Handle(provider=self._name, worker_id=request.worker_id, data={"pid": "4711"})
+        return self.instances.setdefault(request.worker_id, handle)
+
+    async def destroy(self, handle: Handle) -> None:
+        self.on_destroy(handle)
+        await self.destroy_gate.wait()
+        self.destroyed.append(handle.worker_id)
+        if self.instances.pop(handle.worker_id, None) is not None:
+            self._tell(handle.worker_id, "destroyed")
+
+    async def is_running(self, handle: Handle) -> bool:
+        return handle.worker_id in self.instances
+
+    async def watch(self) -> AsyncIterator[InstanceEvent]:
+        yield WatchGap()
+        while True:
+            yield await self._events.get()
+
+    async def list_owned(self) -> list[Handle]:
+        self.on_list()
+        return list(self.instances.values())
+
+    async def health(self) -> str:
+        return ""
+
+    def crash(self, worker_id: WorkerId, reason: str = "exit code 1") -> None:
+        """The instance ends by itself."""
+        del self.instances[worker_id]
+        self._tell(worker_id, reason)
+
+    def lose_sight(self) -> None:
+        """Events may have been missed."""
+        self._events.put_nowait(WatchGap())
+
+    def _tell(self, worker_id: WorkerId, reason: str) -> None:
+        self._events.put_nowait(InstanceStopped(worker_id=worker_id, reason=reason, exit_code=1))

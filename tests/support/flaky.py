@@ -1,0 +1,67 @@
+"""Stores that are away when a test says so."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hodei.adapters.logstore import MemoryLogStore
+from hodei.adapters.memory import MemoryStore
+from hodei.domain.logs import LogChunk
+from hodei.ports.logs import LogStoreUnavailableError, StreamEnd
+from hodei.ports.stores import Batch, Committed, Conflict, StoreUnavailableError
+
+
+class FlakyStore(MemoryStore):
+    """A store in memory whose next commits fail, or wait at a gate, as often as a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 0
+        """Commits that fail from now on."""
+        self.read_failures = 0
+        """Reads that fail from now on."""
+        self.failed = 0
+        self.commits = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def commit(self, batch: Batch) -> Committed | Conflict:
+        if self.failures:
+            self.failures -= 1
+            self.failed += 1
+            await asyncio.sleep(0)
+            raise StoreUnavailableError("the disk is full")
+        await self.gate.wait()
+        outcome = await super().commit(batch)
+        self.commits += 1
+        return outcome
+
+    async def _turn(self) -> None:
+        await super()._turn()
+        if self.read_failures:
+            self.read_failures -= 1
+            self.failed += 1
+            raise StoreUnavailableError("the disk does not answer")
+
+
+class FlakyLogStore(MemoryLogStore):
+    """As above, for output."""
+
+    failures = 0
+    appends = 0
+
+    async def append(self, chunks: Sequence[LogChunk]) -> list[StreamEnd]:
+        if self.failures:
+            self.failures -= 1
+            await asyncio.sleep(0)
+            raise LogStoreUnavailableError("the disk is full")
+        self.appends += 1
+        await self.gate.wait()
+        return await super().append(chunks)
+
+    @property
+    def gate(self) -> asyncio.Event:
+        """Appends wait for it."""
+        if not hasattr(self, "_gate"):
+            self._gate = asyncio.Event()
+            self._gate.set()
+        return self._gate

@@ -1,0 +1,326 @@
+"""The application's parts joined as the composition root joins them, over fakes and a still clock.
+
+Nothing runs by itself until a test starts it with `run`; `settle` lets everything run until it
+waits.
+"""
+
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from anyio import wait_all_tasks_blocked
+
+from hodei.application.bus import EventBus
+from hodei.application.cancel_job import CancelJob
+from hodei.application.connect_worker import ConnectWorker, Rhythm
+from hodei.application.counters import Counters
+from hodei.application.dispatch import Dispatcher
+from hodei.application.drain_worker import DrainWorker
+from hodei.application.end_worker import EndWorker
+from hodei.application.explain_pending import ExplainPending
+from hodei.application.fleet import Fleet
+from hodei.application.follow_events import FollowEvents
+from hodei.application.give_back_orphans import GiveBackOrphans
+from hodei.application.journal import Journal
+from hodei.application.keep_pool import PoolKeeper, PoolRules
+from hodei.application.links import HeldAttempt, Hello
+from hodei.application.log_hub import LogHub
+from hodei.application.one_time_passwords import OneTimePasswords
+from hodei.application.provision_worker import Doors, ProvisionWorker
+from hodei.application.retry_job import RetryJob
+from hodei.application.session import SessionParts, WorkerSession
+from hodei.application.submit_jobs import NewJob, SubmitJobs
+from hodei.application.tail_logs import TailLogs
+from hodei.application.wake_due_jobs import WakeDueJobs
+from hodei.application.watch_workers import Patience, WatchWorkers
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.spec import JobSpec
+from hodei.domain.workers.events import WorkerRegistered, WorkerReady
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.ids import ClusterId, JobId, ProviderName, WorkerId
+from hodei.lifecycle.service import TaskSet
+from hodei.ports.pki import IssuedCertificate, ServerIdentity, WorkerIdentity
+from hodei.ports.stores import JobFilter
+from hodei.server.reactions import Reactions
+from hodei.wire.job_definition import difference
+from support.builders import TRUE, ready
+from support.chance import NOON, CountingIds, JumpingClock
+from support.fake_provider import FakeProvider
+from support.flaky import FlakyLogStore, FlakyStore
+from support.links import RecordingLink
+
+LEASE_S = 60.0
+ENROLL_TIMEOUT_S = 30.0
+RULES = PoolRules(
+    warm_workers=0, idle_timeout_s=300.0, max_age_s=3600.0, enroll_timeout_s=ENROLL_TIMEOUT_S
+)
+
+
+class PaperAuthority:
+    """A `CertificateAuthority` whose requests are the key itself; for what is no test of TLS."""
+
+    bundle_pem = "roots"
+    fingerprint = "sha256:0"
+
+    def __init__(self) -> None:
+        self._issued = 0
+
+    def key_hash(self, csr_der: bytes) -> bytes:
+        return csr_der
+
+    def issue_worker(self, csr_der: bytes, worker_id: WorkerId, now: datetime) -> IssuedCertificate:
+        self._issued += 1
+        return IssuedCertificate(
+            chain_pem=f"certificate {self._issued} of {worker_id}",
+            serial=f"{self._issued:x}",
+            not_after=now.replace(year=now.year + 1),
+            key_hash=csr_der,
+        )
+
+    def server_identity(self) -> ServerIdentity:
+        raise NotImplementedError
+
+    def renew_if_due(self, now: datetime) -> bool:
+        return False
+
+    def identify(self, certificate_pem: bytes) -> WorkerIdentity:
+        raise NotImplementedError
+
+
+class Plane:
+    """A control plane without its doors."""
+
+    def __init__(self, *providers: FakeProvider, rules: PoolRules = RULES) -> None:
+        self.clock = JumpingClock()
+        self.ids = CountingIds()
+        self.store = FlakyStore()
+        self.logs = FlakyLogStore(self.clock)
+        self.providers = providers
+        self.tasks = TaskSet()
+        self.restart(rules)
+
+    def restart(self, rules: PoolRules = RULES) -> None:
+        """All parts anew over the same stores, as a server that starts has them."""
+        self.bus = EventBus()
+        self.counters = Counters()
+        self.hub = LogHub()
+        self.journal = Journal(self.store, self.bus, self.clock)
+        self.fleet = Fleet(self.clock, self.journal.held)
+        self.bus.listen(self.fleet.apply)
+        by_name = {provider.name: provider for provider in self.providers}
+        self.ender = EndWorker(
+            journal=self.journal,
+            workers=self.store,
+            fleet=self.fleet,
+            providers=by_name,
+            ids=self.ids,
+            lease_s=LEASE_S,
+        )
+        self.authority = PaperAuthority()
+        self.passwords = OneTimePasswords(b"key", self.ids, ttl_s=300.0)
+        self.provisioner = ProvisionWorker(
+            journal=self.journal,
+            bus=self.bus,
+            authority=self.authority,
+            passwords=self.passwords,
+            doors=Doors(
+                cluster_id=ClusterId("test"), enroll_address="here:3", worker_address="here:2"
+            ),
+            ender=self.ender,
+        )
+        self.drainer = DrainWorker(journal=self.journal, fleet=self.fleet)
+        self.pool = PoolKeeper(
+            fleet=self.fleet,
+            provisioner=self.provisioner,
+            drainer=self.drainer,
+            clock=self.clock,
+            ids=self.ids,
+            pools=[(provider, rules) for provider in self.providers],
+        )
+        self.dispatcher = Dispatcher(
+            journal=self.journal,
+            jobs=self.store,
+            fleet=self.fleet,
+            ids=self.ids,
+            on_waiting=self.pool.waiting,
+        )
+        self.watch = WatchWorkers(
+            fleet=self.fleet,
+            ender=self.ender,
+            providers=by_name,
+            clock=self.clock,
+            patience=Patience(lease_s=LEASE_S, enroll_timeout_s=ENROLL_TIMEOUT_S),
+        )
+        self.due = WakeDueJobs(journal=self.journal, jobs=self.store, fleet=self.fleet)
+        for part in (self.dispatcher, self.pool, self.watch):
+            self.fleet.on_change(part.notify)
+        self.bus.listen(Reactions(self.dispatcher, self.due, self.hub))
+        self.parts = SessionParts(
+            journal=self.journal,
+            fleet=self.fleet,
+            logs=self.logs,
+            hub=self.hub,
+            counters=self.counters,
+            clock=self.clock,
+            ids=self.ids,
+        )
+        self.connector = ConnectWorker(
+            self.parts, Rhythm(heartbeat_interval_s=15.0, lease_s=LEASE_S)
+        )
+        self.orphans = GiveBackOrphans(journal=self.journal, fleet=self.fleet, ids=self.ids)
+        self.submitter = SubmitJobs(
+            journal=self.journal, jobs=self.store, ids=self.ids, difference=difference
+        )
+        self.canceller = CancelJob(journal=self.journal, fleet=self.fleet)
+        self.retrier = RetryJob(journal=self.journal)
+        self.follower = FollowEvents(
+            journal=self.journal, events=self.store, bus=self.bus, fleet=self.fleet
+        )
+        self.tail = TailLogs(journal=self.journal, logs=self.logs, hub=self.hub)
+        self.explain = ExplainPending(fleet=self.fleet, pool=self.pool)
+
+    async def load(self) -> None:
+        """Takes over what is stored, as a start does."""
+        await self.journal.start()
+        self.fleet.load(await self.store.living_workers(), list(self.journal.held.values()))
+
+    def run(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Starts parts that run until the test ends."""
+        for each in work:
+            self.tasks.start(each, name="of a test")
+
+    def run_all(self) -> None:
+        """Starts every part that runs by itself."""
+        self.run(
+            self.dispatcher.run(),
+            self.due.run(),
+            self.watch.run(),
+            self.pool.run(),
+            *(self.watch.watch(provider) for provider in self.providers),
+        )
+        self.dispatcher.notify()
+
+    async def close(self) -> None:
+        """Ends whatever runs."""
+        await self.pool.close()
+        await self.watch.close()
+        await self.tasks.close()
+
+    async def settle(self) -> None:
+        """Returns once every task waits for something that only the test can bring."""
+        await wait_all_tasks_blocked()
+
+    async def submit(self, *specs: JobSpec, ids: tuple[str, ...] = ()) -> list[JobId]:
+        """Queues jobs."""
+        named = ids or (None,) * max(1, len(specs))
+        new = [
+            NewJob(id=None if name is None else JobId(name), spec=spec)
+            for name, spec in zip(named, specs or (TRUE,) * len(named), strict=True)
+        ]
+        return [each.id for each in await self.submitter.submit(new, queued_by="test")]
+
+    async def job(self, job_id: JobId) -> Job:
+        """The job as it is stored."""
+        return (await self.store.load_jobs([job_id]))[job_id]
+
+    async def jobs(self) -> list[Job]:
+        """All jobs, oldest first."""
+        page = await self.store.list_jobs(JobFilter(), limit=10_000)
+        return list(reversed(page.jobs))
+
+    async def worker(self, worker_id: WorkerId) -> Worker:
+        """The worker as it is stored."""
+        found = await self.store.load_worker(worker_id)
+        assert found is not None
+        return found
+
+    async def invite(self) -> WorkerId:
+        """A worker that somebody starts by hand, enrolled."""
+        worker_id = WorkerId(f"static-{self.ids.new()[-4:]}")
+        await self.provisioner.invite(name="", labels={}, worker_id=worker_id)
+        await self.enrol(worker_id)
+        return worker_id
+
+    async def enrol(self, worker_id: WorkerId) -> None:
+        """The worker gets its certificate."""
+        registered = WorkerRegistered(
+            key_hash=b"key", serial="1", chain_pem="chain", not_after=NOON.replace(year=2027)
+        )
+        await self.journal.change_worker(worker_id, lambda worker: [registered])
+
+    async def connect(self, worker_id: WorkerId, **has: Any) -> "Agent":
+        """Opens a stream as a new agent; see `Agent.connect`."""
+        agent = Agent(self, worker_id, ready(**has))
+        await agent.connect()
+        return agent
+
+    async def static_agent(self, **has: Any) -> "Agent":
+        """Somebody's own worker, connected."""
+        return await self.connect(await self.invite(), **has)
+
+    async def agent_of(self, provider: FakeProvider, index: int = -1, **has: Any) -> "Agent":
+        """The worker that a provider was asked for, connected as its agent would."""
+        worker_id = provider.requests[index].worker_id
+        await self.enrol(worker_id)
+        return await self.connect(
+            worker_id, **({"slots": provider.capabilities().slots_per_worker} | has)
+        )
+
+
+class Agent:
+    """An agent in the hands of a test: it says what it is told to say, when it is told to."""
+
+    def __init__(self, plane: Plane, worker_id: WorkerId, has: WorkerReady) -> None:
+        self._plane = plane
+        self.id = worker_id
+        self.has = has
+        self.link = RecordingLink()
+        self.session: WorkerSession
+
+    @property
+    def identity(self) -> WorkerIdentity:
+        """What its certificate says."""
+        return WorkerIdentity(worker_id=self.id, serial="1", not_after=NOON.replace(year=2027))
+
+    async def connect(self, *held: HeldAttempt) -> None:
+        """Opens a stream and says what it holds; an older stream goes on as the server lets it."""
+        link = RecordingLink()
+        hello = Hello(ready=replace(self.has), held=held)
+        self.session = await self._plane.connector.open(self.identity, hello, link)
+        self.link = link
+        self._task = self._plane.tasks.start(self.session.run(), name=f"session of {self.id}")
+
+    async def disconnect(self) -> None:
+        """The stream breaks."""
+        self._task.cancel()
+        await self._plane.settle()
+        await self._plane.connector.close(self.session, message="the stream broke")
+
+    async def say(self, *messages: Any) -> None:
+        """Sends messages and lets the server do what it can with them."""
+        for message in messages:
+            await self.session.receive(message)
+        await self._plane.settle()
+
+    def holds(self, job: Job, *, started: bool = True) -> HeldAttempt:
+        """What hello says of an attempt."""
+        assert job.current is not None
+        return HeldAttempt(
+            job_id=job.id, attempt=job.current.number, token=job.current.token, started=started
+        )
+
+
+@asynccontextmanager
+async def running(plane: Plane) -> AsyncIterator[Plane]:
+    """The plane with all its parts running; ended afterwards."""
+    await plane.load()
+    plane.run_all()
+    await plane.settle()
+    try:
+        yield plane
+    finally:
+        await plane.close()
+
+
