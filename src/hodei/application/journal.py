@@ -64,7 +64,8 @@ class Journal:
     async def start(self) -> None:
         """Loads the jobs that workers hold."""
         self._position = await self._store.last_position()
-        self._held = {job.id: job for job in await self._store.held_jobs()}
+        # In place: others hold on to this very mapping from the beginning.
+        self._held.update({job.id: job for job in await self._store.held_jobs()})
 
     @property
     def held(self) -> dict[JobId, Job]:
