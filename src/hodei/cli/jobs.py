@@ -86,7 +86,7 @@ def watch_jobs(server: str, output: OutputFormat, job_id: str | None, *, after: 
         start = after
         if job_id is None and after is None:
             start = (await client.server_info()).position
-        async for event in client.events(job_id, after=start):
+        async for event in client.events(job_id, after=start, include_workers=True):
             if output is OutputFormat.JSON:
                 print_json_line(event.to_dict())
             else:

@@ -82,7 +82,7 @@ class _Life:
         await cancel_when_interrupted(self._client, self._job.id, interrupts, next_time=advice)
 
     async def _show_steps(self) -> None:
-        async for event in self._client.events(self._job.id):
+        async for event in self._client.events(self._job.id, include_workers=True):
             is_end = event.type.startswith("Job") and event.state in TERMINAL
             if is_end:
                 # The end is shown once the output is, also when there never was any.

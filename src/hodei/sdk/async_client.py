@@ -225,15 +225,20 @@ class AsyncClient:
                 yield chunk_from_wire(entry)
 
     async def events(
-        self, job_id: str | None = None, *, after: str | None = None, follow: bool = True
+        self,
+        job_id: str | None = None,
+        *,
+        after: str | None = None,
+        follow: bool = True,
+        include_workers: bool = False,
     ) -> AsyncGenerator[JobEvent, None]:
         """Yields what happened and happens, each event once, in order.
 
         Args:
-            job_id: Only this job's, and those of workers that were provisioned for it; ends with
-                the job.
+            job_id: Only this job's; ends with the job.
             after: Goes on after this position; without it, from the first event.
             follow: Go on with what happens from now on.
+            include_workers: With a job, also the events of workers that are provisioned for it.
 
         Raises:
             NotFoundError: There is no such job.
@@ -242,6 +247,7 @@ class AsyncClient:
             job_id=pb.JobId(value=job_id) if job_id else None,
             after_position=after or "",
             follow=follow,
+            include_workers=include_workers,
         )
         events = self._connection.stream(calls.STREAM_JOB_EVENTS, lambda: request)
         async with aclosing(events):

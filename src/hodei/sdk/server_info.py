@@ -17,6 +17,8 @@ class ServerInfo:
     providers: tuple[str, ...]
     position: str
     """Of the newest event: `events(after=…)` follows from here on."""
+    counters: dict[str, int]
+    """What operators should notice, counted since the server started."""
 
 
 def server_info_from_wire(answer: pb.GetServerInfoResponse) -> ServerInfo:
@@ -27,4 +29,5 @@ def server_info_from_wire(answer: pb.GetServerInfoResponse) -> ServerInfo:
         started_at=from_timestamp(answer.started_at, field="started_at"),
         providers=tuple(answer.providers),
         position=answer.position,
+        counters=dict(answer.counters),
     )
