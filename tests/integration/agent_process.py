@@ -74,7 +74,7 @@ class AgentProcess:
     async def until(self, condition: Callable[[], object], within_s: float = 10.0) -> None:
         """Waits for what only its files tell: looks every 20 ms."""
         async with asyncio.timeout(within_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - another process is looked at
                 await asyncio.sleep(0.02)
 
     @property
@@ -83,8 +83,17 @@ class AgentProcess:
         lines = self._log.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def has_event(self, word: str) -> bool:
+        return any(event["event"] == word for event in self.events)
+
     def event(self, word: str) -> dict[str, Any]:
         return next(event for event in self.events if event["event"] == word)
+
+    def resident_bytes(self) -> int:
+        """The agent's own, without keeper and slots."""
+        processes = json.loads((self.work_dir / "processes.json").read_text(encoding="utf-8"))
+        pages = Path(f"/proc/{processes['agent']['pid']}/statm").read_text(encoding="ascii")
+        return int(pages.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def leftovers(self) -> list[str]:
         """Files of jobs and of the spool."""
@@ -108,20 +117,18 @@ def _run() -> int:
             from hodei.agent.reactor.core import Limits  # noqa: PLC0415
             from hodei.agent.shell import Tuning, run_agent  # noqa: PLC0415
 
-            limits = {
-                name: value for name, value in given["tuning"].items() if name in Limits.__slots__
-            }
-            keepalive = {
-                name: value
-                for name, value in given["tuning"].items()
-                if name in Keepalive.__slots__
-            }
+            tuning: dict[str, float] = given["tuning"]
+            limits, keepalive = (
+                part(**{name: value for name, value in tuning.items() if name in part.__slots__})
+                for part in (Limits, Keepalive)
+            )
+            renew_share = tuning.get("renew_share", Tuning().renew_share)
             return run_agent(
                 bootstrap,
                 work_dir=work_dir,
                 slots=slots,
                 key_source=ChildKeySource(),
-                tuning=Tuning(limits=Limits(**limits), keepalive=Keepalive(**keepalive)),
+                tuning=Tuning(limits=limits, keepalive=keepalive, renew_share=renew_share),
             )
 
         return Prepared(worker_id=bootstrap.worker_id, slots=bootstrap.slots, run=run)

@@ -158,6 +158,11 @@ class FakeServer(services.WorkerAgentServiceServicer):
             )
         )
 
+    def forget(self) -> None:
+        """Forgets all jobs, none of which may run."""
+        for kept in (self.logs, self.results, self.started, self.heartbeats):
+            kept.clear()
+
     # --- The protocol ---------------------------------------------------------------------------
 
     async def Register(  # noqa: N802
@@ -176,7 +181,7 @@ class FakeServer(services.WorkerAgentServiceServicer):
     def _issue(self, csr_der: bytes) -> str:
         return self.ca.issue_worker(csr_der, WorkerId("worker-1"), self.clock.now()).chain_pem
 
-    async def RenewCertificate(
+    async def RenewCertificate(  # noqa: N802
         self, request: pb.RenewCertificateRequest, _context: Context
     ) -> pb.RenewCertificateResponse:
         self.renewals += 1

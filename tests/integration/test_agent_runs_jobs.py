@@ -15,17 +15,35 @@ from integration.agent_server import FakeServer
 NO_GRACE = pb.RunOptions(grace=Duration())
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[FakeServer]:
-    async with FakeServer.serving(tmp_path / "ca") as fake:
-        yield fake
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def session(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[tuple[FakeServer, AgentProcess]]:
+    """One server and one agent for all: it takes a second to start one."""
+    directory = tmp_path_factory.mktemp("agent")
+    async with (
+        FakeServer.serving(directory / "ca") as fake,
+        AgentProcess.running(fake.bootstrap(), directory / "agent") as process,
+    ):
+        await fake.until(lambda: fake.streams)
+        yield fake, process
 
 
 @pytest.fixture
-async def agent(server: FakeServer, tmp_path: Path) -> AsyncIterator[AgentProcess]:
-    async with AgentProcess.running(server.bootstrap(), tmp_path / "agent") as process:
-        await server.until(lambda: server.streams)
-        yield process
+def server(session: tuple[FakeServer, AgentProcess]) -> FakeServer:
+    """As if it were new: it has forgotten the jobs of the tests before."""
+    session[0].forget()
+    return session[0]
+
+
+@pytest.fixture
+def agent(session: tuple[FakeServer, AgentProcess]) -> AgentProcess:
+    return session[1]
 
 
 def script(content: str, interpreter: str = "bash") -> pb.CommandSpec:
@@ -242,6 +260,7 @@ async def test_a_payload_that_the_agent_does_not_know_is_ignored_and_counted(
     server.stream.end()
 
     await server.until(lambda: len(server.streams) == 2)
+    await agent.until(lambda: agent.has_event("unknown_payloads_ignored"))
 
     assert agent.event("unknown_payloads_ignored")["count"] == 1
 

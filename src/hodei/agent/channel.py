@@ -44,7 +44,9 @@ def options(keepalive: Keepalive | None = None) -> Options:
         common += [
             ("grpc.keepalive_time_ms", round(keepalive.every_s * 1000)),
             ("grpc.keepalive_timeout_ms", round(keepalive.within_s * 1000)),
-            ("grpc.keepalive_permit_without_calls", 0),
+            # While a ping of another kind is under way, none is sent to keep alive, and that other
+            # one would have a minute (grpcio 1.85).
+            ("grpc.http2.ping_timeout_ms", round(keepalive.within_s * 1000)),
             ("grpc.http2.max_pings_without_data", 0),
         ]
     return common

@@ -70,6 +70,8 @@ class Tuning:
 
     limits: Limits = field(default_factory=Limits)
     keepalive: Keepalive = field(default_factory=Keepalive)
+    renew_share: float = 2 / 3
+    """Of a certificate's life, after which it is renewed."""
     first_sample_after_s: float = 0.5
     """Not at once: the first job should not wait for it."""
 
@@ -156,6 +158,7 @@ class Shell:
                 info=self._info,
                 key_source=self._key_source,
                 keepalive=self._tuning.keepalive,
+                renew_share=self._tuning.renew_share,
                 emit=self._emit,
                 vitals=self._vitals,
                 chance=self._chance,

@@ -36,6 +36,8 @@ class UplinkParts:
     info: pb.WorkerInfo
     key_source: KeySource
     keepalive: Keepalive
+    renew_share: float
+    """Of a certificate's life, after which it is renewed; give or take a tenth."""
     emit: Callable[[Event], None]
     vitals: Callable[[], Vitals]
     chance: Callable[[], float]
@@ -117,6 +119,5 @@ class Uplink:
         return await renew(self._connection.channel, csr_der, key_pem)
 
     def _renew_after_s(self, identity: Identity) -> float:
-        """Two thirds of the certificate's life, give or take a tenth."""
-        life_s = lifetime_s(identity.chain_pem.decode())
-        return life_s * 2 / 3 * (0.9 + 0.2 * self._parts.chance())
+        share = self._parts.renew_share * (0.9 + 0.2 * self._parts.chance())
+        return lifetime_s(identity.chain_pem.decode()) * share
