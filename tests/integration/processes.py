@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hodei.lifecycle.processes import ProcessIdentity, stat_fields
 
 
 def lives(pid: int) -> bool:
-    """Whether a process is there and is more than a zombie."""
+    """Whether a process is there and is more than a zombie; its first thread may be one."""
     fields = stat_fields(pid)
-    return fields is not None and fields[0] != b"Z"
+    return fields is not None and not (fields[0] == b"Z" and int(fields[17]) <= 1)
 
 
 def until(condition: Callable[[], bool], within_s: float = 5.0) -> None:
@@ -42,7 +43,12 @@ def name_of(pid: int) -> str:
 
 
 def open_files(pid: int) -> set[str]:
-    return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    names: set[str] = set()
+    with suppress(OSError):  # it may end meanwhile, or be somebody else's
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                names.add(str(path.readlink()))
+    return names
 
 
 def directory_of(pid: int) -> Path:

@@ -90,9 +90,10 @@ class WorkerCgroup:
         own = _own_directory("")
         if own is None:
             return None
-        directory = own / f"hodei-{worker_id}"
+        # Another worker of the same id may be there, another cluster's or one that was killed.
+        directory = own / f"hodei-{worker_id}-{os.getpid()}-{os.urandom(4).hex()}"
         try:
-            (directory / "agent").mkdir(parents=True, exist_ok=True)
+            (directory / "agent").mkdir(parents=True)
         except OSError:
             return None
         group = cls(directory)

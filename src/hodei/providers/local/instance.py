@@ -19,6 +19,9 @@ from typing import Any
 from hodei.kernel.ids import ClusterId, WorkerId
 from hodei.lifecycle.processes import ProcessIdentity
 
+_REMOVED = ".removed-"
+"""Begins the name of what is no worker any more; no worker's id begins with a dot."""
+
 _KEPT_LOG_BYTES = 1024 * 1024
 """More of an earlier start's log is thrown away when the same worker is started again."""
 
@@ -63,7 +66,8 @@ class Instance:
         """Makes the directory; one that is there is kept."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = {"worker_id": self.worker_id, "cluster_id": cluster_id}
-        partial = self.path / "instance.json.partial"
+        partial = self.path / f"instance.json.{os.getpid()}"
+        partial.touch(mode=0o600)
         partial.write_text(json.dumps(facts), encoding="utf-8")
         partial.replace(self.path / "instance.json")
 
@@ -76,15 +80,33 @@ class Instance:
         """Takes the lock; returns its descriptor, or None while processes of the worker live.
 
         Raises:
-            FileNotFoundError: The directory is not there.
+            FileNotFoundError: The directory is not there, or was removed meanwhile.
         """
         fd = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _check_still_there(fd, self.lock_path)
         except BlockingIOError:
             os.close(fd)
             return None
+        except BaseException:
+            os.close(fd)
+            raise
         return fd
+
+    def is_locked(self) -> bool:
+        """Whether processes of the worker live, or are being started."""
+        try:
+            fd = os.open(self.lock_path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
 
     def open_log(self) -> int:
         """Opens the log for the processes of the worker to append to."""
@@ -120,15 +142,31 @@ class Instance:
             (self.path / name).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Removes the directory, also what a job made unwritable in it."""
-        try:
-            shutil.rmtree(self.path)
-        except FileNotFoundError:
-            return
-        except PermissionError:
-            for directory, _, _ in os.walk(self.path):
-                Path(directory).chmod(0o700)
-            shutil.rmtree(self.path)
+        """Removes the directory: at once as a worker's, then piece by piece."""
+        removed = self.path.with_name(f"{_REMOVED}{self.worker_id}-{os.urandom(4).hex()}")
+        self.path.rename(removed)
+        _remove_tree(removed)
+
+
+def _check_still_there(fd: int, path: Path) -> None:
+    if not os.path.samestat(os.fstat(fd), path.stat()):
+        raise FileNotFoundError(f"{path} was removed and made anew")
+
+
+def remove_rests(workers: Path) -> None:
+    """Finishes removals that a crash cut short."""
+    for path in workers.glob(f"{_REMOVED}*"):
+        _remove_tree(path)
+
+
+def _remove_tree(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        # A job may have taken its own directories the right to be changed.
+        for directory, _, _ in os.walk(path):
+            Path(directory).chmod(0o700)
+        shutil.rmtree(path)
 
 
 def parse_processes(told: bytes) -> Processes:

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from hodei.lifecycle.processes import ProcessIdentity
@@ -24,11 +25,13 @@ def end_leftovers(instance: Instance, processes: Processes | None) -> list[int]:
     suspects = set(_marked(instance))
     if processes is not None:
         suspects |= {processes.keeper, processes.agent}
+        suspects |= set(_in_cgroup(processes))
+        _kill_cgroup(processes)
     found = [each for each in suspects if each.is_running()]
     for identity in found:
         with suppress(PermissionError):
             identity.send_signal(signal.SIGKILL)
-    return [*(each.pid for each in found), *_end_cgroup(processes)]
+    return [each.pid for each in found]
 
 
 def remove_cgroup(processes: Processes | None) -> None:
@@ -42,16 +45,25 @@ def remove_cgroup(processes: Processes | None) -> None:
         processes.cgroup.rmdir()
 
 
-def _end_cgroup(processes: Processes | None) -> list[int]:
-    if processes is None or processes.cgroup is None or not processes.cgroup.is_dir():
-        return []
-    with suppress(OSError):
-        (processes.cgroup / "cgroup.kill").write_text("1", encoding="ascii")
-    pids: list[int] = []
-    for directory in (processes.cgroup, *processes.cgroup.iterdir()):
+def _kill_cgroup(processes: Processes) -> None:
+    if processes.cgroup is not None:
         with suppress(OSError):
-            pids += map(int, (directory / "cgroup.procs").read_text(encoding="ascii").split())
-    return pids
+            (processes.cgroup / "cgroup.kill").write_text("1", encoding="ascii")
+
+
+def _in_cgroup(processes: Processes) -> Iterator[ProcessIdentity]:
+    # Listed, too, for `cgroup.kill` misses a process whose first thread has ended (Linux 6.18).
+    if processes.cgroup is None or not processes.cgroup.is_dir():
+        return
+    for directory in (processes.cgroup, *processes.cgroup.iterdir()):
+        try:
+            pids = (directory / "cgroup.procs").read_text(encoding="ascii").split()
+        except OSError:
+            continue
+        for pid in pids:
+            identity = ProcessIdentity.of(int(pid))
+            if identity is not None:
+                yield identity
 
 
 def _marked(instance: Instance) -> Iterator[ProcessIdentity]:
@@ -67,11 +79,16 @@ def _marked(instance: Instance) -> Iterator[ProcessIdentity]:
 
 
 def _has_variable(pid: str, variable: bytes) -> bool:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return variable in environment.split(b"\0")
+    # A process whose first thread has ended shows its environment in its other threads only.
+    tasks = Path(f"/proc/{pid}/task").glob("*/environ")
+    for path in chain((Path(f"/proc/{pid}/environ"),), tasks):
+        try:
+            environment = path.read_bytes()
+        except OSError:
+            continue
+        if environment:
+            return variable in environment.split(b"\0")
+    return False
 
 
 def _holds(pid: str, path: str) -> bool:

@@ -28,7 +28,7 @@ from hodei.ports.providers import (
     ProvisionRequest,
     WatchGap,
 )
-from hodei.providers.local.instance import Instance, Processes, parse_processes
+from hodei.providers.local.instance import Instance, Processes, parse_processes, remove_rests
 from hodei.providers.local.leftovers import end_leftovers, remove_cgroup
 from hodei.providers.local.readable import until_readable
 from hodei.providers.local.zygote import Zygote
@@ -111,6 +111,7 @@ class LocalProvider:
         if self._is_open:
             return
         self._workers.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(remove_rests, self._workers)
         self._is_open = True
         try:
             await self._running_zygote()
@@ -159,6 +160,8 @@ class LocalProvider:
         try:
             async with asyncio.timeout(_DESTROY_WITHIN_S):
                 await self._end(instance)
+        except FileNotFoundError:
+            return  # somebody else was quicker
         except TimeoutError as error:
             raise ProviderUnavailableError(
                 f"worker {handle.worker_id} is not gone after {_DESTROY_WITHIN_S:g} s: a process"
@@ -168,15 +171,10 @@ class LocalProvider:
     async def is_running(self, handle: Handle) -> bool:
         """Whether the worker's agent runs, or is being started."""
         instance = Instance(self._workers, handle.worker_id)
-        if not instance.exists():
-            return False
         processes = instance.processes()
         if processes is not None:
             return processes.agent.is_running()
-        lock = instance.try_lock()
-        if lock is not None:
-            os.close(lock)
-        return lock is None
+        return instance.is_locked()
 
     async def watch(self) -> AsyncIterator[InstanceEvent]:
         """Ends of workers, at once: a keeper's end wakes the event loop."""
@@ -222,6 +220,13 @@ class LocalProvider:
             return await self._start_worker(instance, bootstrap, lock)
         finally:
             os.close(lock)
+
+    def _try_to_begin(self, instance: Instance) -> int | None:
+        try:
+            instance.create(self._cluster_id)
+            return instance.try_lock()
+        except FileNotFoundError:  # just being removed
+            return None
 
     async def _start_worker(self, instance: Instance, bootstrap: Bootstrap, lock: int) -> Processes:
         document = json.dumps(asdict(bootstrap)).encode()
@@ -277,7 +282,7 @@ class LocalProvider:
     async def _report_end(self, instance: Instance) -> None:
         try:
             # Being started by an earlier run, which is not there any more to tell.
-            while (processes := instance.processes()) is None and _is_locked(instance):  # noqa: ASYNC110
+            while (processes := instance.processes()) is None and instance.is_locked():  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_AGAIN_S)
             if processes is not None and (keeper := processes.keeper.open()) is not None:
                 try:
@@ -296,14 +301,17 @@ class LocalProvider:
         )
 
     async def _end(self, instance: Instance) -> None:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + _KEEPER_WITHIN_S
         while (lock := instance.try_lock()) is None:
             processes = instance.processes()
-            if processes is not None:
+            if processes is not None and processes.keeper.is_running():
                 await _end_keeper(processes)
-            if not _is_locked(instance):
-                continue
-            await asyncio.to_thread(end_leftovers, instance, processes)
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            elif loop.time() > give_up_at:
+                # A start without an end, or orphans of a keeper that was killed.
+                await asyncio.to_thread(end_leftovers, instance, processes)
+            else:
+                await asyncio.sleep(_LOOK_AGAIN_S)
         try:
             await self._end_leftovers(instance)
             await asyncio.to_thread(instance.remove)
@@ -362,16 +370,6 @@ async def _end_keeper(processes: Processes) -> None:
             await until_readable(fd)
     finally:
         os.close(fd)
-
-
-def _is_locked(instance: Instance) -> bool:
-    try:
-        lock = instance.try_lock()
-    except FileNotFoundError:
-        return False
-    if lock is not None:
-        os.close(lock)
-    return lock is None
 
 
 def _resources_of_host(directory: Path, custom: Mapping[str, int]) -> Resources:
