@@ -98,7 +98,12 @@ class EnrollWorker:
             check_identity(worker, identity)
             return [CertificateRenewed(serial=issued.serial, not_after=issued.not_after)]
 
-        worker = await self._journal.change_worker(identity.worker_id, renew)
+        try:
+            worker = await self._journal.change_worker(identity.worker_id, renew)
+        except RefusedError as error:
+            self._counters.add("renewals_refused")
+            log.warning("renewal_refused", worker_id=identity.worker_id, message=str(error))
+            raise
         log.info("certificate_renewed", worker_id=identity.worker_id, serial=issued.serial)
         return Enrolled(worker=worker, chain_pem=issued.chain_pem)
 

@@ -29,8 +29,9 @@ class FollowEvents:
     ) -> AsyncGenerator[StoredEvent, None]:
         """Events of a job and, where asked for, of the workers that are provisioned for it.
 
-        With `follow` it ends after the event that ended the job; a job that had ended already
-        gives its history and ends.
+        With `follow` it ends once the job has ended and all is told: for one that is retried by
+        hand before its end was told, that is its next end. A job that had ended already gives its
+        history and ends.
 
         Raises:
             NotFoundError: There is no such job.
@@ -45,7 +46,11 @@ class FollowEvents:
                 after = event.position
                 yield event
             while follow and not (await self._journal.job(job_id)).is_terminal:
-                for event in await self._live(subscription, after, streams, job_id):
+                # Only what concerns the job is a reason to look at it again: where its workers
+                # are followed too, the subscription brings every event of the server.
+                while not (news := await self._live(subscription, after, streams, job_id)):
+                    pass
+                for event in news:
                     after = event.position
                     yield event
             async for event in self._from_store(after, sorted(streams)):
@@ -91,6 +96,7 @@ class FollowEvents:
     ) -> list[StoredEvent]:
         events, overflown = await subscription.take()
         if overflown:
+            streams |= await self._worker_streams(job_id) if subscription.streams is None else set()
             return [event async for event in self._from_store(after, sorted(streams))]
         taken: list[StoredEvent] = []
         for stored in events:

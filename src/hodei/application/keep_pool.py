@@ -1,5 +1,6 @@
 """Keeps as many workers as the queue wants, a few warm ones, and no idle or old ones."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +19,15 @@ from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.lifecycle.wake import Wake
 from hodei.ports.providers import Provider
+from hodei.ports.stores import StoreUnavailableError
 
 log = structlog.get_logger()
 
 _LONGEST_NAP_S = 60.0
 """A pool with nothing due looks again after this, as the safety net under events."""
 _SHORTEST_NAP_S = 0.05
+_RETRY_AFTER_S = 0.5
+"""Wait before another worker is begun when the store was not available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +138,10 @@ class PoolKeeper:
             )
             pool.breaker = pool.breaker.succeeded()
             pool.trouble = ""
+        except StoreUnavailableError as error:
+            # Not the provider's fault. Told apart by time, so that the next try is not at once.
+            log.warning("provisioning_delayed", worker_id=worker_id, message=str(error))
+            await asyncio.sleep(_RETRY_AFTER_S)
         except ProvisioningFailedError as error:
             pool.breaker = pool.breaker.failed(self._clock.monotonic())
             pool.trouble = str(error)
@@ -158,13 +166,19 @@ class PoolKeeper:
         if not pool.breaker.lets_through(self._clock.monotonic()):
             return 0
         most = pool.provider.capabilities().max_workers
-        return max(0, most - len(self._of(pool)) - self._just_requested(pool))
+        room = max(0, most - len(self._of(pool)) - self._just_requested(pool))
+        if pool.breaker.is_on_trial:
+            in_progress = pool.provider.name in self._requested.values()
+            return 0 if in_progress else min(1, room)
+        return room
 
     def _coming(self) -> list[Coming]:
+        # Idle workers too: the dispatcher, which is told of a new worker when this is, may not
+        # have got to it, and what it last said was waiting is about to run there.
         coming = [
             Coming(offer=each.offer, slots=max(0, each.worker.slots - len(each.jobs)))
             for each in self._fleet.members()
-            if each.is_coming
+            if each.is_coming or (each.free_slots and not each.jobs)
         ]
         for pool in self._pools.values():
             slots = pool.provider.capabilities().slots_per_worker
@@ -191,23 +205,33 @@ class PoolKeeper:
             opens_at = pool.breaker.open_until
             if opens_at is not None and opens_at > now:
                 next_s = min(next_s, opens_at - now)
-            idle = sorted(
-                (m for m in self._of(pool) if m.link and _may_serve(m) and not m.jobs),
-                key=lambda member: member.idle_since,
-            )
-            for index, member in enumerate(idle):
-                beyond_warm = index < len(idle) - pool.rules.warm_workers
-                idle_s = now - member.idle_since
-                age_s = _age_s(member, self._clock)
-                if (beyond_warm and idle_s >= pool.rules.idle_timeout_s) or (
-                    age_s >= pool.rules.max_age_s
-                ):
+            for due_s, member in [*self._idle(pool, now), *self._oldest(pool)]:
+                if due_s <= 0:
                     await self._drain(member)
-                    continue
-                next_s = min(next_s, pool.rules.max_age_s - age_s)
-                if beyond_warm:
-                    next_s = min(next_s, pool.rules.idle_timeout_s - idle_s)
+                else:
+                    next_s = min(next_s, due_s)
         return next_s
+
+    def _idle(self, pool: _Pool, now: float) -> list[tuple[float, Member]]:
+        """Idle workers beyond the warm ones, and in how many seconds each has been so for long."""
+        idle = sorted(
+            (m for m in self._of(pool) if m.link and _may_serve(m) and not m.jobs),
+            key=lambda member: member.idle_since,
+        )
+        beyond_warm = idle[: max(0, len(idle) - pool.rules.warm_workers)]
+        return [(m.idle_since + pool.rules.idle_timeout_s - now, m) for m in beyond_warm]
+
+    def _oldest(self, pool: _Pool) -> list[tuple[float, Member]]:
+        """The oldest worker, busy or not, and in how many seconds its age is up.
+
+        One at a time: workers that were made together would all leave together.
+        """
+        members = self._of(pool)
+        serving = [member for member in members if member.link and _may_serve(member)]
+        if not serving or any(m.worker.state is WorkerState.DRAINING for m in members):
+            return []
+        oldest = min(serving, key=lambda member: member.worker.created_at)
+        return [(pool.rules.max_age_s - _age_s(oldest, self._clock), oldest)]
 
     async def _drain(self, member: Member) -> None:
         try:

@@ -17,19 +17,23 @@ from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.workers import decide
 from hodei.domain.workers.events import (
+    WorkerLost,
     WorkerProvisioningError,
     WorkerProvisioningRequested,
     WorkerReady,
+    WorkerTerminated,
 )
 from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import ClusterId, JobId, ProviderName, WorkerId
 from hodei.ports.pki import CertificateAuthority
 from hodei.ports.providers import Bootstrap, Provider, ProvisionRequest
+from hodei.ports.stores import StoreUnavailableError
 
 log = structlog.get_logger()
 
 STATIC_PROVIDER = ProviderName("static")
 """Workers that somebody starts by hand."""
+_ENDS = frozenset({WorkerProvisioningError, WorkerTerminated, WorkerLost})
 
 
 class ProvisioningFailedError(HodeiError):
@@ -77,8 +81,11 @@ class ProvisionWorker:
     ) -> None:
         """Returns once the worker takes jobs.
 
+        Cancelled, it leaves the worker as it is; the next start of the server goes on with it.
+
         Raises:
             ProvisioningFailedError: It did not come up; the message says why.
+            StoreUnavailableError: As above, and the provider has nothing to do with it.
         """
         subscription = self._bus.follow([f"worker:{worker_id}"])
         try:
@@ -91,15 +98,18 @@ class ProvisionWorker:
                     labels=bootstrap.labels,
                 )
                 handle = await provider.provision(request)
-                await self._journal.change_worker(
+                worker = await self._journal.change_worker(
                     worker_id, lambda worker: decide.provisioned(worker, handle.data)
                 )
+                if worker.has_ended:
+                    # Somebody ended it before there was anything to destroy.
+                    await provider.destroy(handle)
                 while True:
                     events, _ = await subscription.take()
                     kinds = {type(stored.event) for stored in events}
                     if WorkerReady in kinds:
                         return
-                    if WorkerProvisioningError in kinds:
+                    if kinds & _ENDS:
                         raise ProvisioningFailedError(f"worker {worker_id} ended as it started")
         except TimeoutError as error:
             message = (
@@ -108,6 +118,9 @@ class ProvisionWorker:
             )
             await self._undo(worker_id, message)
             raise ProvisioningFailedError(message) from error
+        except StoreUnavailableError as error:
+            await self._undo(worker_id, str(error))
+            raise
         except HodeiError as error:
             await self._undo(worker_id, str(error))
             raise ProvisioningFailedError(str(error)) from error

@@ -75,6 +75,10 @@ class TailLogs:
             job_id, after_sequence=after_sequence, max_bytes=max_bytes, attempt=attempt
         )
 
+    async def end(self, job_id: JobId) -> int:
+        """The sequence of the newest stored entry; 0 when there is none."""
+        return await self._logs.last_sequence(job_id)
+
     async def _begin(self, job_id: JobId, window: LogWindow) -> tuple[int, int]:
         job = await self._journal.job(job_id)
         if window.attempt > len(job.attempts):
@@ -85,7 +89,8 @@ class TailLogs:
         attempt = window.attempt
         sequence = window.after_sequence
         if any(window.offsets.values()):
-            attempt = attempt or len(job.attempts)
+            # Before the first attempt, the one that will come.
+            attempt = attempt or len(job.attempts) or 1
             start = await self._logs.sequence_at_offsets(job_id, attempt, window.offsets)
             sequence = max(sequence, start)
         if window.from_now:

@@ -1,14 +1,15 @@
 """Moves jobs on when their time has come: the end of a backoff, a deadline."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from hodei.application.cancel_job import tell_to_end
 from hodei.application.fleet import Fleet
-from hodei.application.journal import Journal
+from hodei.application.journal import ConflictError, Journal, job_write
 from hodei.domain.jobs import decide
-from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.job import Attempt, Job
 from hodei.domain.jobs.reasons import ReasonCode
-from hodei.kernel.errors import NotFoundError
 from hodei.kernel.ids import JobId
 from hodei.lifecycle.wake import Wake
 from hodei.ports.stores import JobStore, StoreUnavailableError
@@ -16,8 +17,10 @@ from hodei.ports.stores import JobStore, StoreUnavailableError
 log = structlog.get_logger()
 
 _AT_ONCE = 500
+"""Jobs that move on in one commit."""
 _LONGEST_NAP_S = 60.0
 _RETRY_AFTER_S = 1.0
+"""Wait before another look where the store was away or a worker was told to end a job."""
 
 
 class WakeDueJobs:
@@ -28,8 +31,8 @@ class WakeDueJobs:
         self._jobs = jobs
         self._fleet = fleet
         self._wake = Wake()
-        self._told: set[tuple[JobId, int]] = set()
-        """Attempts whose worker was told of the deadline: they end when it says so."""
+        self._told: set[tuple[JobId, int, int]] = set()
+        """Attempts, and the streams on which their workers were told of a deadline."""
 
     def notify(self) -> None:
         """Says that a job may have got a time to wait for."""
@@ -46,14 +49,12 @@ class WakeDueJobs:
             await self._wake.wait_up_to(nap_s)
 
     async def _round(self) -> float:
+        """Moves on what is due; returns in how many seconds there may be more."""
         due = await self._jobs.due_jobs(self._journal.now(), limit=_AT_ONCE)
-        moved = 0
-        for job in due:
-            moved += await self._fall_due(job)
-        if moved:
+        self._tell_holders([(job, job.current) for job in due if job.current is not None])
+        if await self._move_on([job for job in due if job.current is None]):
             # There may be more than one round's worth.
             return 0.0
-        self._told &= {(job.id, job.attempts[-1].number) for job in due if job.attempts}
         upcoming = await self._jobs.next_due()
         if upcoming is None:
             return _LONGEST_NAP_S
@@ -61,17 +62,32 @@ class WakeDueJobs:
         # A job past its deadline whose worker was told stays due until it has ended.
         return max(_RETRY_AFTER_S if due else 0.0, min(until_s, _LONGEST_NAP_S))
 
-    async def _fall_due(self, job: Job) -> bool:
-        if job.current is not None:
-            key = (job.id, job.current.number)
+    def _tell_holders(self, held: Sequence[tuple[Job, Attempt]]) -> None:
+        """Tells workers of deadlines, once on each of their streams: it may be lost with one."""
+        told: set[tuple[JobId, int, int]] = set()
+        for job, attempt in held:
+            member = self._fleet.get(attempt.worker_id)
+            if member is None or member.link is None:
+                continue
+            key = (job.id, attempt.number, member.worker.session_epoch)
+            told.add(key)
             if key not in self._told:
-                self._told.add(key)
                 tell_to_end(self._fleet, job, ReasonCode.DEADLINE_EXCEEDED)
-            return False
-        try:
-            after = await self._journal.change_job(
-                job.id, lambda job: decide.fall_due(job, now=self._journal.now())
-            )
-        except NotFoundError:
-            return False
-        return after.version != job.version
+        self._told = told
+
+    async def _move_on(self, jobs: Sequence[Job]) -> int:
+        """Queues jobs or ends them, in one commit; returns how many."""
+        at = self._journal.now()
+        decided = [(job, decide.fall_due(job, now=at)) for job in jobs]
+        writes = [job_write(job, events, at) for job, events in decided if events]
+        while writes:
+            correlation = writes[0].after.id if len(writes) == 1 else ""
+            try:
+                await self._journal.commit(at=at, jobs=writes, correlation_id=correlation)
+            except ConflictError as conflict:
+                # Cancelled since it was read; the next round sees what is left of it.
+                moved_on = set(conflict.streams)
+                writes = [each for each in writes if f"job:{each.after.id}" not in moved_on]
+            else:
+                break
+        return len(writes)

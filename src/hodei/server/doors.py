@@ -16,6 +16,8 @@ from hodei.server.bootstrap import ControlPlane, Foundations
 from hodei.server.http_server import HttpServer
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
 
+_MOST_ENROLMENT_BYTES = 256 * 1024
+"""Anybody may speak there: a password and a certificate request need not be larger."""
 _CLIENT_SERVICES = (
     "hodei.JobExecutionService",
     "hodei.LogStreamService",
@@ -64,6 +66,7 @@ def take_ports(base: Foundations) -> Listeners:
             port=data_dir.port("enroll", config.enroll_port),
             what="enrolment (--enroll-port)",
             credentials=shown,
+            most_message_bytes=_MOST_ENROLMENT_BYTES,
         ),
         http=HttpServer(
             health_app(health, allowed_hosts=hosts),

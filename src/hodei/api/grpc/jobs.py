@@ -3,7 +3,8 @@
 # The decorators' Callable types have no parameter names; gRPC passes both by position.
 # pyright: reportIncompatibleMethodOverride=false
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -83,15 +84,15 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
     async def QueueJobs(
         self, request: pb.QueueJobsRequest, context: Context
     ) -> pb.QueueJobsResponse:
-        """Many jobs, all or none."""
+        """Many jobs, all or none. Decoded beside the event loop: it may be 64 MiB of them."""
         require_line("queued_by", request.queued_by)
-        new = [
-            NewJob(id=job_id, spec=spec)
-            for job_id, spec in decode_batch(
-                request.job_definitions, known_providers=self._cases.providers
-            )
-        ]
-        submitted = await self._cases.submit.submit(new, queued_by=request.queued_by)
+        decoded = await asyncio.to_thread(
+            decode_batch, request.job_definitions, known_providers=self._cases.providers
+        )
+        submitted = await self._cases.submit.submit(
+            [NewJob(id=job_id, spec=spec) for job_id, spec in decoded],
+            queued_by=request.queued_by,
+        )
         return pb.QueueJobsResponse(
             jobs=[
                 pb.QueuedJob(job_id=pb.JobId(value=each.id), already_existed=each.already_existed)
@@ -158,7 +159,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
     @streaming
     async def StreamJobEvents(
         self, request: pb.StreamJobEventsRequest, context: Context
-    ) -> AsyncIterator[pb.JobEvent]:
+    ) -> AsyncGenerator[pb.JobEvent, None]:
         """What happened, and what happens."""
         after = decode_position(request.after_position, field="after_position")
         if not request.HasField("job_id"):
@@ -177,7 +178,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
     @streaming
     async def ExecutionEventStream(
         self, request: pb.ExecutionId, context: Context
-    ) -> AsyncIterator[pb.JobExecution]:
+    ) -> AsyncGenerator[pb.JobExecution, None]:
         """The states of a job's attempts, for clients of the original.
 
         The id is `<job>` or `<job>/<attempt>`.

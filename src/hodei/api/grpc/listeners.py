@@ -15,15 +15,19 @@ from grpc_health.v1._async import HealthServicer  # pyright: ignore[reportMissin
 from hodei.api.grpc.reflection import enable_reflection
 from hodei.kernel.errors import UnavailableError
 
-_MOST_MESSAGE_BYTES = 64 * 2**20
+MOST_MESSAGE_BYTES = 64 * 2**20
+"""What clients and workers may send and get at once."""
 _OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MOST_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
     # Two servers on one port would each get half of the calls.
     ("grpc.so_reuseport", 0),
     # Clients ask whether we live; more often than every 5 s would be abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A peer whose machine is gone says no goodbye; without asking, its calls would stay open.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 
@@ -46,8 +50,10 @@ class Listener:
         port: int,
         what: str,
         credentials: grpc.ServerCredentials | None,
+        most_message_bytes: int = MOST_MESSAGE_BYTES,
     ) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS)
+        limit = ("grpc.max_receive_message_length", most_message_bytes)
+        self._server = grpc.aio.server(options=[*_OPTIONS, limit])
         self._health = HealthServicer()
         self._services: Sequence[str] = ()
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

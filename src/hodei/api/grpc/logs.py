@@ -4,8 +4,9 @@
 # pyright: reportIncompatibleMethodOverride=false
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import grpc.aio
@@ -22,7 +23,12 @@ from hodei.wire.log_views import LineSplitter, raw_entry
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_PAGE_BYTES = 1024 * 1024
+_PAGE_BYTES = 64 * 1024
+"""Read at once: split into lines, it keeps the event loop for some milliseconds."""
+_MOST_ANSWER_BYTES = 8 * 2**20
+_TAIL_BYTES = 256 * 1024
+"""How far before the end the last lines are looked for at first."""
+_MOST_TAIL_LINES = 100_000
 _DEFAULT_LIMIT = 1000
 _MOST_ENTRIES = 10_000
 
@@ -36,7 +42,7 @@ class LogStreamService(pb_grpc.LogStreamServiceServicer):
     @streaming
     async def SubscribeLogs(
         self, request: pb.SubscribeLogsRequest, context: Context
-    ) -> AsyncIterator[pb.JobLogEntry]:
+    ) -> AsyncGenerator[pb.JobLogEntry, None]:
         """History where asked for, then what comes."""
         job_id, window = _window(request)
         if request.tail_lines > 0:
@@ -65,7 +71,8 @@ class LogStreamService(pb_grpc.LogStreamServiceServicer):
         sequence = request.since_sequence
         splitter = LineSplitter()
         found: list[pb.JobLogEntry] = []
-        while len(found) <= limit:
+        size = 0
+        while len(found) <= limit and size < _MOST_ANSWER_BYTES:
             page = await self._tail.page(
                 job_id,
                 attempt=request.attempt,
@@ -77,18 +84,34 @@ class LogStreamService(pb_grpc.LogStreamServiceServicer):
                 break
             for entry in page:
                 sequence = entry.sequence
+                size += len(entry.chunk.data)
                 found += [raw_entry(entry)] if request.raw else splitter.split(entry)
-        return pb.GetLogsResponse(entries=found[:limit], has_more=len(found) > limit)
+        has_more = len(found) > limit or size >= _MOST_ANSWER_BYTES
+        return pb.GetLogsResponse(entries=found[:limit], has_more=has_more)
 
     async def _last_lines(self, job_id: JobId, window: LogWindow, lines: int) -> LogWindow:
         """The window that begins so many lines before the present end."""
-        starts: deque[int] = deque(maxlen=lines)
+        end = await self._tail.end(job_id)
+        reach = _TAIL_BYTES
+        while True:
+            begin = max(window.after_sequence, end - reach)
+            starts = await self._line_starts(job_id, window.attempt, begin, most=lines + 1)
+            # One more than is wanted: the first of them may be the middle of a line.
+            if begin == window.after_sequence or len(starts) > lines:
+                break
+            reach *= 8
+        return replace(window, after_sequence=starts[-lines] if len(starts) >= lines else begin)
+
+    async def _line_starts(
+        self, job_id: JobId, attempt: int, sequence: int, *, most: int
+    ) -> deque[int]:
+        """Where the last lines begin, of those after a sequence."""
+        starts: deque[int] = deque(maxlen=most)
         splitter = LineSplitter()
-        sequence = window.after_sequence
         while True:
             page = await self._tail.page(
                 job_id,
-                attempt=window.attempt,
+                attempt=attempt,
                 after_sequence=sequence,
                 max_bytes=_PAGE_BYTES,
             )
@@ -98,8 +121,7 @@ class LogStreamService(pb_grpc.LogStreamServiceServicer):
                 sequence = entry.sequence
                 starts += [line.sequence - len(line.data) for line in splitter.split(entry)]
         starts += [line.sequence - len(line.data) for line in splitter.flush()]
-        begin = starts[0] if starts else sequence
-        return LogWindow(attempt=window.attempt, after_sequence=begin)
+        return starts
 
 
 def _window(request: pb.SubscribeLogsRequest) -> tuple[JobId, LogWindow]:
@@ -110,6 +132,8 @@ def _window(request: pb.SubscribeLogsRequest) -> tuple[JobId, LogWindow]:
         after_sequence=request.after_sequence,
         tail_lines=request.tail_lines,
     )
+    if request.tail_lines > _MOST_TAIL_LINES:
+        raise InvalidFieldsError.of("tail_lines", f"at most {_MOST_TAIL_LINES}")
     begins_somewhere = (
         request.include_history
         or request.tail_lines

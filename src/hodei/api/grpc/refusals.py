@@ -1,7 +1,8 @@
 """Turns our errors into gRPC statuses with details, at the edge of every call."""
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn, TypeVar
 
 import grpc.aio
@@ -42,15 +43,18 @@ def unary(
 
 
 def streaming(
-    method: Callable[[Service, Request, Context], AsyncIterator[Response]],
-) -> Callable[[Service, Request, Context], AsyncIterator[Response]]:
+    method: Callable[[Service, Request, Context], AsyncGenerator[Response, None]],
+) -> Callable[[Service, Request, Context], AsyncGenerator[Response, None]]:
     """A method that answers with a stream, whose errors become statuses."""
 
     @functools.wraps(method)
-    async def call(self: Service, request: Request, context: Context) -> AsyncIterator[Response]:
+    async def call(
+        self: Service, request: Request, context: Context
+    ) -> AsyncGenerator[Response, None]:
         try:
-            async for response in method(self, request, context):
-                yield response
+            async with aclosing(method(self, request, context)) as responses:
+                async for response in responses:
+                    yield response
         except HodeiError as error:
             await abort(context, error)
 

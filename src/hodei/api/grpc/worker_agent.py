@@ -21,8 +21,13 @@ from hodei.application.drain_worker import DrainWorker
 from hodei.application.enroll_worker import EnrollWorker
 from hodei.application.session import WorkerSession
 from hodei.kernel.clock import Clock
-from hodei.kernel.errors import HodeiError, UnauthenticatedError
-from hodei.kernel.ids import WorkerId
+from hodei.kernel.errors import (
+    HodeiError,
+    InvalidFieldsError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from hodei.kernel.ids import ID_RULE, WorkerId, is_valid_id
 from hodei.lifecycle.finish import finish_despite_cancel
 from hodei.lifecycle.race import until_first
 from hodei.ports.pki import CertificateAuthority, WorkerIdentity
@@ -63,8 +68,12 @@ class EnrolmentService(pb_grpc.WorkerAgentServiceServicer):
         self, request: pb.RegisterWorkerRequest, context: Context
     ) -> pb.RegisterWorkerResponse:
         """A certificate for a one-time password."""
+        worker_id = request.worker_info.worker_id.value
+        if not is_valid_id(worker_id):
+            self._cases.counters.add("enrolments_refused")
+            raise InvalidFieldsError.of("worker_info.worker_id.value", f"is no id: {ID_RULE}")
         enrolled = await self._cases.enroll.enroll(
-            worker_id=WorkerId(request.worker_info.worker_id.value),
+            worker_id=WorkerId(worker_id),
             password=request.auth_token,
             csr_der=request.csr_der,
         )
@@ -152,10 +161,18 @@ class WorkerStreamService(pb_grpc.WorkerAgentServiceServicer):
         )
 
     def _identify(self, context: Context) -> WorkerIdentity:
+        try:
+            return self._certified(context)
+        except UnauthenticatedError:
+            self._cases.counters.add("certificates_refused")
+            raise
+
+    def _certified(self, context: Context) -> WorkerIdentity:
         certificates = list(context.auth_context().get("x509_pem_cert", ()))
         if not certificates:
             raise UnauthenticatedError("a worker's certificate is required")
         identity = self._cases.authority.identify(certificates[0])
+        # TLS looked at it when the connection was opened, which may be long ago.
         if identity.not_after <= self._cases.clock.now():
             raise UnauthenticatedError(f"the certificate of {identity.worker_id} has expired")
         return identity
@@ -170,6 +187,11 @@ class WorkerStreamService(pb_grpc.WorkerAgentServiceServicer):
             raise UnauthenticatedError("the stream must begin with hello") from error
         if first is EOF or first.WhichOneof("payload") != "hello":
             raise UnauthenticatedError("the stream must begin with hello")
+        if first.hello.worker_id not in {"", identity.worker_id}:
+            raise PermissionDeniedError(
+                f"hello is of worker {first.hello.worker_id[:128]!r}, and the certificate is of "
+                f"{identity.worker_id}"
+            )
         return await self._cases.connect.open(identity, decode_hello(first.hello), link)
 
     async def _read(self, session: WorkerSession, context: Context) -> None:

@@ -25,16 +25,21 @@ class Breaker:
         """Whether the provider may be asked."""
         return self.open_until is None or now >= self.open_until
 
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether it was open and has not closed yet: ask for one thing at a time."""
+        return self.open_until is not None
+
     def failed(self, now: float) -> "Breaker":
         """After a failure."""
         failures = self.failures + 1
-        opens = self.open_until is not None or failures >= OPENS_AFTER
+        opens = self.is_on_trial or failures >= OPENS_AFTER
         until = now + OPEN_FOR_S if opens else None
         return Breaker(failures=failures, open_until=until)
 
     def succeeded(self) -> "Breaker":
         """After a success."""
-        if self.open_until is None:
+        if not self.is_on_trial:
             return Breaker()
         successes = self.successes + 1
         return Breaker() if successes >= CLOSES_AFTER else replace(self, successes=successes)
