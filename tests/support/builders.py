@@ -1,7 +1,6 @@
 """Jobs and workers as tests need them, each with what does not matter filled in."""
 
 from dataclasses import replace
-from typing import Any
 
 from hodei.application.links import Result, Started
 from hodei.domain.jobs.decide import Outcome
@@ -15,14 +14,14 @@ from support.chance import NOON
 TRUE = JobSpec(command=Exec(argv=(b"true",)))
 
 
-def spec(**changes: Any) -> JobSpec:
+def spec(**changes: object) -> JobSpec:
     """The definition of `true`, changed."""
     return replace(TRUE, **changes)
 
 
-def ready(**changes: Any) -> WorkerReady:
+def ready(**changes: object) -> WorkerReady:
     """A worker with two slots and nothing special."""
-    plain: dict[str, Any] = {
+    plain: dict[str, object] = {
         "session_epoch": 0,
         "slots": 2,
         "labels": {},
@@ -41,10 +40,10 @@ def started(job: Job) -> Started:
     return Started(job_id=job.id, attempt=job.current.number, token=job.current.token)
 
 
-def result(job: Job, code: ReasonCode | None = None, **changes: Any) -> Result:
+def result(job: Job, code: ReasonCode | None = None, **changes: object) -> Result:
     """The end of the job's current attempt: an exit with 0, or what `code` says."""
     assert job.current is not None
-    plain: dict[str, Any] = {
+    plain: dict[str, object] = {
         "attempt": job.current.number,
         "token": job.current.token,
         "reason": None if code is None else reason(code, "as the test says"),

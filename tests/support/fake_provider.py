@@ -28,7 +28,7 @@ class FakeProvider:
         slots: int = 2,
         max_workers: int = 4,
         labels: dict[str, str] | None = None,
-        resources: Resources = Resources(),  # noqa: B008 - frozen
+        resources: Resources = Resources(),
         confirms_destroy: bool = True,
     ) -> None:
         self._name = ProviderName(name)

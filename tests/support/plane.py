@@ -25,7 +25,7 @@ from hodei.application.follow_events import FollowEvents
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolKeeper, PoolRules
-from hodei.application.links import HeldAttempt, Hello
+from hodei.application.links import FromWorker, HeldAttempt, Hello
 from hodei.application.log_hub import LogHub
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.provision_worker import Doors, ProvisionWorker
@@ -37,9 +37,9 @@ from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.application.watch_workers import Patience, WatchWorkers
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import JobSpec
-from hodei.domain.workers.events import WorkerRegistered, WorkerReady
+from hodei.domain.workers.events import WorkerReady, WorkerRegistered
 from hodei.domain.workers.worker import Worker
-from hodei.kernel.ids import ClusterId, JobId, ProviderName, WorkerId
+from hodei.kernel.ids import ClusterId, JobId, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.pki import IssuedCertificate, ServerIdentity, WorkerIdentity
 from hodei.ports.stores import JobFilter
@@ -250,17 +250,17 @@ class Plane:
         )
         await self.journal.change_worker(worker_id, lambda worker: [registered])
 
-    async def connect(self, worker_id: WorkerId, **has: Any) -> "Agent":
+    async def connect(self, worker_id: WorkerId, **has: object) -> "Agent":
         """Opens a stream as a new agent; see `Agent.connect`."""
         agent = Agent(self, worker_id, ready(**has))
         await agent.connect()
         return agent
 
-    async def static_agent(self, **has: Any) -> "Agent":
+    async def static_agent(self, **has: object) -> "Agent":
         """Somebody's own worker, connected."""
         return await self.connect(await self.invite(), **has)
 
-    async def agent_of(self, provider: FakeProvider, index: int = -1, **has: Any) -> "Agent":
+    async def agent_of(self, provider: FakeProvider, index: int = -1, **has: object) -> "Agent":
         """The worker that a provider was asked for, connected as its agent would."""
         worker_id = provider.requests[index].worker_id
         await self.enrol(worker_id)
@@ -298,7 +298,7 @@ class Agent:
         await self._plane.settle()
         await self._plane.connector.close(self.session, message="the stream broke")
 
-    async def say(self, *messages: Any) -> None:
+    async def say(self, *messages: FromWorker) -> None:
         """Sends messages and lets the server do what it can with them."""
         for message in messages:
             await self.session.receive(message)
@@ -322,5 +322,3 @@ async def running(plane: Plane) -> AsyncIterator[Plane]:
         yield plane
     finally:
         await plane.close()
-
-

@@ -47,7 +47,7 @@ def take_ports(base: Foundations) -> Listeners:
     shown = dynamic_server_credentials(base.authority, require_client_certificate=False)
     mutual = dynamic_server_credentials(base.authority, require_client_certificate=True)
     health = Health()
-    hosts = ["localhost", "127.0.0.1", "[::1]", config.listen_host]
+    hosts = ["localhost", "127.0.0.1", "::1", config.listen_host]
     listeners = Listeners(
         clients=Listener(
             host=config.listen_host,

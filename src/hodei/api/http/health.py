@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hodei.api.http.problems import problem
 from hodei.api.http.same_origin import SameOrigin
 
 
@@ -43,7 +43,10 @@ def health_app(health: Health, *, allowed_hosts: list[str]) -> Starlette:
 
     async def not_found(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the path says it
         detail = f"there is nothing at {request.url.path}; see /health/ready"
-        return _problem(404, "Not Found", detail)
+        return problem(404, "Not Found", detail)
+
+    async def not_allowed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as above
+        return problem(405, "Method Not Allowed", f"{request.method} is not GET")
 
     return Starlette(
         routes=[
@@ -52,23 +55,13 @@ def health_app(health: Health, *, allowed_hosts: list[str]) -> Starlette:
             Route("/health/startup", startup),
         ],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts),
             Middleware(SameOrigin, allowed_hosts=allowed_hosts),
         ],
-        exception_handlers={404: not_found},
+        exception_handlers={404: not_found, 405: not_allowed},
     )
 
 
 def _answer(trouble: str) -> Response:
     if trouble:
-        return _problem(503, "Service Unavailable", trouble)
+        return problem(503, "Service Unavailable", trouble)
     return JSONResponse({"status": "ok"})
-
-
-def _problem(status: int, title: str, detail: str) -> Response:
-    """Problem details by RFC 9457."""
-    return JSONResponse(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail},
-        status_code=status,
-        media_type="application/problem+json",
-    )
