@@ -1,0 +1,65 @@
+"""What the types of `hodei.sdk` say; checked by pyright, never run."""
+
+from collections.abc import AsyncGenerator, Iterator
+from datetime import datetime
+from typing import assert_type
+
+from hodei.sdk import (
+    AsyncClient,
+    Attempt,
+    Client,
+    Invitation,
+    Job,
+    JobEvent,
+    JobRequest,
+    JobState,
+    LogChunk,
+    Priority,
+    Reason,
+    ServerInfo,
+    Worker,
+)
+
+
+def plain(client: Client, since: datetime) -> None:
+    assert_type(client.submit(command=["echo", b"\xff"], timeout="2m", env={"A": "b"}), Job)
+    assert_type(client.submit(script="true", priority=Priority.HIGH, retries=2), Job)
+    assert_type(client.submit_many([{"command": ["true"]}, JobRequest(script="true")]), list[Job])
+    assert_type(client.get("id"), Job)
+    assert_type(client.wait("id", timeout=1.5), Job)
+    assert_type(client.cancel("id", reason="because"), Job)
+    assert_type(client.retry("id"), Job)
+    assert_type(client.logs("id", follow=False, stdout_offset=3), Iterator[LogChunk])
+    assert_type(client.events(), Iterator[JobEvent])
+    assert_type(client.jobs(states=[JobState.FAILED, "QUEUED"], created_after=since), Iterator[Job])
+    assert_type(client.workers(include_ended=True), Iterator[Worker])
+    assert_type(client.drain_worker("id"), Worker)
+    assert_type(client.invite_worker(name="w"), Invitation)
+    assert_type(client.server_info(), ServerInfo)
+    with client as same:
+        assert_type(same, Client)
+
+
+async def asynchronous(client: AsyncClient) -> None:
+    assert_type(await client.submit(command=["true"]), Job)
+    assert_type(await client.wait("id"), Job)
+    assert_type(client.logs("id"), AsyncGenerator[LogChunk, None])
+    async for job in client.jobs(limit=3):
+        assert_type(job, Job)
+    async with client as same:
+        assert_type(same, AsyncClient)
+
+
+def resources(job: Job) -> None:
+    assert_type(job.state, JobState)
+    assert_type(job.exit_code, int | None)
+    assert_type(job.reason, Reason | None)
+    assert_type(job.attempts, tuple[Attempt, ...])
+
+
+def refused(client: Client) -> None:
+    client.submit(comand=["true"])  # pyright: ignore[reportCallIssue]
+    client.submit(command=["true"], retries="2")  # pyright: ignore[reportArgumentType]
+    client.wait(7)  # pyright: ignore[reportArgumentType]
+    client.jobs(state="QUEUED")  # pyright: ignore[reportCallIssue]
+    client.submit_many([{"comand": ["true"]}])  # pyright: ignore[reportArgumentType]
