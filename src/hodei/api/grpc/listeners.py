@@ -4,6 +4,7 @@ grpcio knows a required client certificate or none, never an optional one; hence
 clients, one for workers' streams (mTLS) and one for enrolment (TLS of the server only).
 """
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,25 @@ class PortTakenError(UnavailableError):
     code = "PORT_TAKEN"
 
 
+def _require_free(host: str, port: int, what: str) -> None:
+    """Refuses an address that is taken before the C core does, which prints lines of its own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            # As the C core does it: a connection that has just ended is in nobody's way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise _taken(host, port, what) from error
+
+
+def _taken(host: str, port: int, what: str) -> PortTakenError:
+    return PortTakenError(
+        f"cannot listen on {host}:{port} for {what}: is another server there? "
+        "Choose another port, or 0 for a free one"
+    )
+
+
 class Listener:
     """One gRPC server on one port."""
 
@@ -52,6 +72,7 @@ class Listener:
         credentials: grpc.ServerCredentials | None,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
     ) -> None:
+        _require_free(host, port, what)
         limit = ("grpc.max_receive_message_length", most_message_bytes)
         self._server = grpc.aio.server(options=[*_OPTIONS, limit])
         self._health = HealthServicer()
@@ -64,10 +85,7 @@ class Listener:
                 else self._server.add_secure_port(address, credentials)
             )
         except RuntimeError as error:
-            raise PortTakenError(
-                f"cannot listen on {address} for {what}: is another server there? "
-                "Choose another port, or 0 for a free one"
-            ) from error
+            raise _taken(host, port, what) from error
 
     def add(self, register: Callable[[Any, Any], None], service: object) -> None:
         """Serves a service, by the generated function that registers it."""
