@@ -81,10 +81,10 @@ FAILURES = {
         message="/no/such/command",
     ),
     "a file that is not executable": Failure(
-        arguments=["--", "/etc/hostname"],
+        arguments=["--workdir", "{here}", "--", "./early.sh"],
         exit_code=126,
         reason="PERMISSION_DENIED",
-        message="/etc/hostname",
+        message="early.sh",
     ),
     "a directory": Failure(
         arguments=["--", "/etc"], exit_code=126, reason="PERMISSION_DENIED", message="/etc"
@@ -134,7 +134,8 @@ def test_a_failure_has_its_own_reason_and_advice(
 ) -> None:
     for name, text in SCRIPTS.items():
         (tmp_path / name).write_text(text)
-    ran = server.cli("run", "--output", "json", *failure.arguments, cwd=tmp_path)
+    arguments = [word.format(here=tmp_path) for word in failure.arguments]
+    ran = server.cli("run", "--output", "json", *arguments, cwd=tmp_path)
     job = ran.json
     assert (job["state"], job["reason"]["code"]) == (failure.state, failure.reason)
     assert failure.message in job["reason"]["message"]

@@ -205,7 +205,7 @@ class Stream:
 
 @contextlib.contextmanager
 def stream_of(
-    server: HodeiServer, credentials: grpc.ChannelCredentials, worker_id: str, *, slots: int = 1
+    server: HodeiServer, credentials: grpc.ChannelCredentials, *, worker_id: str, **labels: str
 ) -> Iterator[Stream]:
     """Opens a stream and says hello."""
     address = server.addresses["worker"]
@@ -215,10 +215,11 @@ def stream_of(
             hello=pb.WorkerHello(
                 worker_id=worker_id,
                 agent_version="0",
-                slots=slots,
+                slots=1,
                 info=pb.WorkerInfo(
                     worker_id=pb.WorkerId(value=worker_id),
                     capacity=pb.ResourceCapacity(cpu_cores=1, memory_bytes=1 << 30),
+                    labels=labels,
                 ),
             )
         )
@@ -245,21 +246,32 @@ def test_a_certificate_of_another_ca_opens_no_stream(server: HodeiServer) -> Non
     credentials = grpc.ssl_channel_credentials(
         member.ca_pem.encode(), member.key.pem, forged.public_bytes(PEM)
     )
-    with stream_of(server, credentials, member.worker_id) as stream, pytest.raises(grpc.RpcError):
+    with (
+        stream_of(server, credentials, worker_id=member.worker_id) as stream,
+        pytest.raises(grpc.RpcError),
+    ):
         stream.expect("welcome")
 
 
 def test_no_certificate_opens_no_stream(server: HodeiServer) -> None:
     member = join(server)
     credentials = grpc.ssl_channel_credentials(member.ca_pem.encode())
-    with stream_of(server, credentials, member.worker_id) as stream, pytest.raises(grpc.RpcError):
+    with (
+        stream_of(server, credentials, worker_id=member.worker_id) as stream,
+        pytest.raises(grpc.RpcError),
+    ):
         stream.expect("welcome")
 
 
-def test_a_worker_cannot_speak_for_another(server: HodeiServer) -> None:
+def test_who_a_worker_is_comes_from_its_certificate_alone(server: HodeiServer) -> None:
     member, other = join(server), join(server)
-    with stream_of(server, member.credentials(), other.worker_id) as stream:
-        assert_refused(lambda: stream.expect("welcome"))
+    with (
+        server.client() as client,
+        stream_of(server, member.credentials(), worker_id=other.worker_id) as stream,
+    ):
+        stream.expect("welcome")
+        assert client.get_worker(member.worker_id).connected
+        assert not client.get_worker(other.worker_id).connected
 
 
 def result(run: pb.RunJobCommand, *, token: int, attempt: int = 0) -> pb.JobResultMessage:
@@ -309,8 +321,8 @@ def test_a_worker_cannot_end_a_job_of_another(server: HodeiServer) -> None:
     honest, thief = join(server, owner="honest"), join(server, owner="thief")
     with (
         server.client() as client,
-        stream_of(server, honest.credentials(), honest.worker_id) as mine,
-        stream_of(server, thief.credentials(), thief.worker_id) as theirs,
+        stream_of(server, honest.credentials(), worker_id=honest.worker_id, owner="honest") as mine,
+        stream_of(server, thief.credentials(), worker_id=thief.worker_id, owner="thief") as theirs,
     ):
         mine.expect("welcome")
         theirs.expect("welcome")
