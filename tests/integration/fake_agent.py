@@ -69,7 +69,7 @@ async def run_job(slots: Sequence[SlotProcess], document: dict[str, object]) -> 
 SCENARIOS = {each.__name__: each for each in (idle, until_signals, exit_at_once, run_job)}
 
 
-def prepare(document: bytes, work_dir: Path) -> Prepared:
+def prepare(document: bytes, work_dir: Path, key_fd: int | None = None, /) -> Prepared:
     facts = json.loads(document)
     scenario = SCENARIOS[facts["labels"].get("scenario", "idle")]
     facts |= facts["labels"] | {"work_dir": str(work_dir)}

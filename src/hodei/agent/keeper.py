@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from hodei.agent import prctl, process_tree
 from hodei.agent.cgroups import WorkerCgroup
@@ -49,11 +49,21 @@ class Prepared:
     run: RunAgent
 
 
-Prepare = Callable[[bytes, Path], Prepared]
-"""Reads the bootstrap document of an agent that will work in a directory.
+class Prepare(Protocol):
+    """Makes an agent of a bootstrap document."""
 
-Raises `RefusedError` where the document is none.
-"""
+    def __call__(self, document: bytes, work_dir: Path, key_fd: int | None = None, /) -> Prepared:
+        """Reads the document of an agent that is about to run.
+
+        Args:
+            document: JSON, as docs/explanation/worker-protocol.md has it.
+            work_dir: The agent's own directory.
+            key_fd: See `premade_key`; None where the agent makes its first key itself.
+
+        Raises:
+            RefusedError: The document is none.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +79,8 @@ class Worker:
     """A locked file that keeper, agent and slots hold open, jobs not: free means all gone."""
     ready_fd: int | None = None
     """Gets the content of `processes.json`; it is closed then."""
+    key_fd: int | None = None
+    """Is for the agent alone."""
 
 
 def keep(worker: Worker, run_agent: RunAgent) -> int:
@@ -83,6 +95,8 @@ def keep(worker: Worker, run_agent: RunAgent) -> int:
     agent_pid = os.fork()
     if agent_pid == 0:
         _become_agent(worker, run_agent, keeper_pid, cgroup)
+    if worker.key_fd is not None:
+        os.close(worker.key_fd)
     _tell(worker, agent_pid, cgroup)
     keeper = _Keeper(agent_pid, cgroup)
     keeper.wait()

@@ -9,8 +9,8 @@ from hodei.agent.keeper import Prepared
 from hodei.agent.slots import SlotProcess
 
 
-def prepare(document: bytes, work_dir: Path) -> Prepared:
-    """Reads a bootstrap document.
+def prepare(document: bytes, work_dir: Path, key_fd: int | None = None, /) -> Prepared:
+    """Makes an agent of a bootstrap document, as `Prepare` says.
 
     Raises:
         InvalidFieldsError: It is none; names what is wrong with it.
@@ -20,9 +20,12 @@ def prepare(document: bytes, work_dir: Path) -> Prepared:
     def run(slots: Sequence[SlotProcess]) -> int:
         # Imported only here, grpc is in the agent alone, and not in its keeper and slots.
         from hodei.agent.identity import ChildKeySource  # noqa: PLC0415
+        from hodei.agent.premade_key import PremadeKeySource  # noqa: PLC0415
         from hodei.agent.shell import run_agent  # noqa: PLC0415
 
-        return run_agent(bootstrap, work_dir=work_dir, slots=slots, key_source=ChildKeySource())
+        own = ChildKeySource()
+        keys = own if key_fd is None else PremadeKeySource(key_fd, later=own)
+        return run_agent(bootstrap, work_dir=work_dir, slots=slots, key_source=keys)
 
     return Prepared(worker_id=bootstrap.worker_id, slots=bootstrap.slots, run=run)
 
