@@ -381,6 +381,14 @@ class TestQueue:
         assert await store.claimable(asked + asked, limit=10) == [jobs[0], jobs[2], jobs[3]]
         assert await store.claimable([], limit=10) == []
 
+    async def test_gives_the_highest_priority_of_all_demands_when_not_all_are_given(
+        self, store: Store
+    ):
+        urgent = spec(priority=Priority.HIGH, resources=Resources(cpu_millicores=10))
+        _, b = await put_jobs(store, new_job("a"), new_job("b", urgent))
+
+        assert await store.claimable([demand_id_of(spec()), demand_id_of(urgent)], limit=1) == [b]
+
     async def test_leaves_out_what_is_not_queued(self, store: Store):
         a, b = await put_jobs(store, new_job("a"), new_job("b"))
         await put_job(store, assigned(a))

@@ -151,6 +151,43 @@ async def test_a_database_that_another_process_locks_is_unavailable_until_it_let
     await store.close()
 
 
+async def test_commits_that_wait_for_the_disk_share_the_next_one(tmp_path: Path):
+    store = await SqliteStore.open(tmp_path)
+    statements: list[str] = []
+    store._writer._connection.set_trace_callback(statements.append)
+    # Locked by another, the first is held up until all the others have arrived.
+    other = connection.connect(tmp_path)
+    other.execute("BEGIN IMMEDIATE")
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(100):
+            tasks.create_task(commit(store, new_job(f"job-{number}")))
+        await asyncio.sleep(0)
+        other.execute("ROLLBACK")
+
+    assert len(await stored_ids(store)) == 100
+    assert statements.count("COMMIT") <= 2
+    other.close()
+    await store.close()
+
+
+async def test_close_waits_for_a_slow_disk_and_finishes_what_was_handed_over(tmp_path: Path):
+    store = await SqliteStore.open(tmp_path)
+    other = connection.connect(tmp_path)
+    other.execute("BEGIN IMMEDIATE")
+
+    async with asyncio.TaskGroup() as tasks:
+        commits = [tasks.create_task(commit(store, new_job(f"job-{n}"))) for n in range(20)]
+        await asyncio.sleep(0)
+        closing = tasks.create_task(store.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        other.execute("ROLLBACK")
+
+    other.close()
+    assert all(isinstance(each.result(), Committed) for each in commits)
+
+
 async def test_a_read_that_fails_says_that_the_store_is_unavailable(tmp_path: Path):
     store = await SqliteStore.open(tmp_path)
     damaged = sqlite3.connect(tmp_path / connection.FILE_NAME)

@@ -1,6 +1,6 @@
 """Brings the database to the schema that this code knows, by Alembic.
 
-The server does not import this: Alembic and SQLAlchemy take 25 MB and a quarter of a second, which
+The server does not import this: Alembic and SQLAlchemy take 30 MB and a good part of a second, which
 only an upgrade is worth.
 """
 
