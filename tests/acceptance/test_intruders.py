@@ -288,7 +288,9 @@ def test_a_result_with_an_old_token_changes_nothing(server: HodeiServer) -> None
     member = join(server, intruder="yes")
     with (
         server.client() as client,
-        stream_of(server, member.credentials(), member.worker_id) as stream,
+        stream_of(
+            server, member.credentials(), worker_id=member.worker_id, intruder="yes"
+        ) as stream,
     ):
         stream.expect("welcome")
         job = client.submit(command=["true"], selector={"intruder": "yes"})
