@@ -96,12 +96,13 @@ class AgentProcess:
         return int(pages.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def leftovers(self) -> list[str]:
-        """Files of jobs and of the spool."""
+        """Files of jobs and of the spool; empty workspaces wait for their next job."""
         work = self.work_dir / "work"
         return sorted(
             str(path.relative_to(work))
             for part in ("jobs", "spool")
             for path in (work / part).rglob("*")
+            if not path.name.startswith("spare-")
         )
 
 

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from hodei.agent.reactor.events import Event, Welcomed
-from hodei.agent.reactor.messages import Chunk, Message
+from hodei.agent.reactor.messages import Chunk, Message, Started
 from hodei.agent.wire_messages import UnknownPayload, Vitals, decode, encode
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.wake import Wake
@@ -22,6 +22,8 @@ BATCH_BYTES: Final = 2**20
 """Output in one message: large enough that its overhead vanishes, small enough that what comes
 behind it, such as a heartbeat, does not wait long."""
 BATCH_MESSAGES: Final = 512
+LINGER_S: Final = 0.002
+LINGER_BYTES: Final = 64 * 1024
 WELCOME_WITHIN_S: Final = 10.0
 CLOSE_WITHIN_S: Final = 2.0
 
@@ -70,14 +72,26 @@ class Connection:
         self._vitals = vitals
         self._wall_ns = wall_ns
         self._waiting: deque[Message] = deque()
+        self._waiting_bytes = 0
+        self._linger: asyncio.TimerHandle | None = None
         self._wake = Wake()
         self._is_welcomed = False
         self._is_finishing = False
 
     def send(self, message: Message) -> None:
-        """Sends a message after those before it. Lost when the stream ends first."""
+        """Sends a message after those before it. Lost when the stream ends first.
+
+        Output and starts may wait for 2 ms: a short job then goes in one message, which costs each
+        side a third of the processor time of three.
+        """
         self._waiting.append(message)
-        self._wake.notify()
+        if isinstance(message, Chunk):
+            self._waiting_bytes += len(message.data)
+        if not isinstance(message, Chunk | Started) or self._waiting_bytes >= LINGER_BYTES:
+            self._wake.notify()
+        elif self._linger is None:
+            loop = asyncio.get_running_loop()
+            self._linger = loop.call_later(LINGER_S, self._wake.notify)
 
     def finish(self) -> None:
         """Ends the stream once what waits was sent; `run` then returns."""
@@ -137,6 +151,9 @@ class Connection:
     async def _write(self, call: WorkerCall) -> None:
         while True:
             await self._wake.wait()
+            if self._linger is not None:
+                self._linger.cancel()
+                self._linger = None
             while self._waiting:
                 await call.write(self._next_batch())
             if self._is_finishing:
@@ -151,6 +168,7 @@ class Connection:
 
     def _next_batch(self) -> pb.WorkerMessage:
         outgoing = pb.WorkerMessage()
+        self._waiting_bytes = 0
         if len(self._waiting) == 1:
             encode(outgoing, self._waiting.popleft(), self._vitals)
             return outgoing

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from hodei.agent.job_process import SlotDiedError, SpawnError, SpawnRequest
 from hodei.agent.json_log import log
@@ -100,7 +99,7 @@ class Execution:
             return False
         return True
 
-    async def _prepare(self) -> tuple[tuple[bytes, ...], Path]:
+    async def _prepare(self) -> tuple[tuple[bytes, ...], bytes]:
         run = self._run
         workspace = self._parts.workspaces.make(run.key)
         if isinstance(run.command, Exec):
@@ -108,7 +107,7 @@ class Execution:
         path = self._parts.workspaces.script_path(run.key)
         return await asyncio.to_thread(write_script, path, run.command), workspace
 
-    async def _spawn(self, argv: tuple[bytes, ...], workspace: Path) -> None:
+    async def _spawn(self, argv: tuple[bytes, ...], workspace: bytes) -> None:
         """Starts the process; the job's ends of the pipes are closed here whatever happens."""
         run = self._run
         with ExitStack() as theirs, ExitStack() as ours_on_failure:
@@ -125,7 +124,7 @@ class Execution:
             request = SpawnRequest(
                 argv=argv,
                 env=job_environment(self._parts.environment, run, self._parts.worker_id),
-                cwd=os.fsencode(workspace / run.working_dir),
+                cwd=os.path.join(workspace, run.working_dir.encode()),  # noqa: PTH118 - bytes
                 stdin_fd=stdin_fd,
                 stdout_fd=ends[LogStream.STDOUT][1],
                 stderr_fd=ends[LogStream.STDERR][1],
@@ -183,7 +182,7 @@ class Execution:
         key = self._run.key
         if not isinstance(self._run.command, Exec):
             self._parts.workspaces.script_path(key).unlink(missing_ok=True)
-        if not self._parts.workspaces.remove_empty(key):
+        if not self._parts.workspaces.take_back(key):
             try:
                 await asyncio.to_thread(self._parts.workspaces.remove, key)
             except OSError as error:

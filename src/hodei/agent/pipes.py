@@ -13,6 +13,8 @@ users without privileges, and the size from which reading gets no faster."""
 READ_BYTES: Final = 256 * 1024
 FULL_BATCH_BYTES: Final = 64 * 1024
 """Output that comes at this size at least is read without any pause."""
+FIRST_LOOK_S: Final = 0.002
+"""After the start: most short jobs are over by then, and are read once, at their end."""
 SHORTEST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.05
 
@@ -68,11 +70,11 @@ class PipeReader:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._pacing = Pacing()
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.Handle | None
         self._is_listening = False
         self._is_paused = False
         self._is_last = False
-        self._listen()
+        self._timer = self._loop.call_later(FIRST_LOOK_S, self._on_timer)
 
     def pause(self) -> None:
         """Leaves what comes in the pipe."""

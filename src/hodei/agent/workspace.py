@@ -1,5 +1,6 @@
 """Where a job's files are while it runs, and what it is given to run."""
 
+import itertools
 import os
 import shlex
 import shutil
@@ -25,29 +26,42 @@ class Workspaces:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._prefix = os.fsencode(directory) + b"/"
+        self._spare: list[bytes] = []
+        self._numbers = itertools.count()
         if directory.exists():
             shutil.rmtree(directory)
         directory.mkdir(mode=0o700, parents=True)
 
-    def make(self, key: JobKey) -> Path:
+    def make(self, key: JobKey) -> bytes:
         """An empty directory for an attempt. Quick: one system call."""
-        path = self._directory / f"{key.job_id}.{key.attempt}"
-        path.mkdir(mode=0o700)
+        path = self._path(key)
+        if self._spare:
+            os.rename(self._spare.pop(), path)  # noqa: PTH104 - bytes, as jobs get them
+        else:
+            os.mkdir(path, 0o700)  # noqa: PTH102 - as above
         return path
 
     def script_path(self, key: JobKey) -> Path:
         """Where an attempt's script is: beside its workspace, so that that begins empty."""
         return self._directory / f"{key.job_id}.{key.attempt}.script"
 
-    def remove_empty(self, key: JobKey) -> bool:
-        """Removes an attempt's workspace, if it is as it was made. Quick."""
-        path = self._directory / f"{key.job_id}.{key.attempt}"
+    def take_back(self, key: JobKey) -> bool:
+        """Keeps an attempt's workspace for another, if it is as it was made. Quick.
+
+        Most jobs leave theirs empty, and removing a directory waits for the disk: a third of a
+        millisecond on ext4, sixty times as long as giving it another name.
+        """
+        path = self._path(key)
         try:
-            path.rmdir()
-        except FileNotFoundError:
-            return True
+            if os.listdir(path) or os.listxattr(path):  # noqa: PTH208 - as above
+                return False
+            os.chmod(path, 0o700)  # noqa: PTH101 - as above
+            spare = b"%sspare-%d" % (self._prefix, next(self._numbers))
+            os.rename(path, spare)  # noqa: PTH104 - as above
         except OSError:
             return False
+        self._spare.append(spare)
         return True
 
     def remove(self, key: JobKey) -> None:
@@ -56,15 +70,18 @@ class Workspaces:
         Raises:
             OSError: Something of it cannot be removed.
         """
-        path = self._directory / f"{key.job_id}.{key.attempt}"
+        path = self._path(key)
         with suppress(FileNotFoundError):
             try:
                 shutil.rmtree(path)
             except PermissionError:
                 # Some tools make directories that even their owner cannot empty.
                 for parent, _, _ in os.walk(path):
-                    Path(parent).chmod(0o700)
+                    os.chmod(parent, 0o700)  # noqa: PTH101 - as above
                 shutil.rmtree(path)
+
+    def _path(self, key: JobKey) -> bytes:
+        return b"%s%s.%d" % (self._prefix, key.job_id.encode(), key.attempt)
 
 
 def write_script(path: Path, script: Script) -> tuple[bytes, ...]:
