@@ -1,15 +1,15 @@
 """What `hodei dev` and `hodei server` do."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from hodei.cli.config import typed_settings
 from hodei.cli.own_name import own_name
+from hodei.server.become import become_server
 from hodei.server.config import ServerConfig
 from hodei.server.config_sources import load_config
-from hodei.server.run import Addresses, serve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,28 +36,11 @@ class TypedServer:
         return load_config(flags=flags, file=file).config
 
 
-def serve_dev(typed: TypedServer) -> int:
+def serve_dev(typed: TypedServer) -> NoReturn:
     """Serves this machine until it is told to stop; greets whoever started it."""
-    return serve(typed.load(is_dev=True), on_ready=_greet)
+    become_server(typed.load(is_dev=True), called_as=own_name())
 
 
-def serve_server(typed: TypedServer) -> int:
+def serve_server(typed: TypedServer) -> NoReturn:
     """Serves until it is told to stop."""
-    return serve(typed.load(is_dev=False))
-
-
-def _greet(addresses: Addresses) -> None:
-    hodei = own_name()
-    server = "" if addresses.grpc.endswith(":50051") else f" --server {addresses.grpc}"
-    print(
-        f"Hodei Jobs is ready (data in {addresses.data_dir}, stop with Ctrl-C)\n"
-        f"  clients    {addresses.grpc}\n"
-        f"  workers    {addresses.worker}\n"
-        f"  enrolment  {addresses.enroll}\n"
-        f"  health     http://{addresses.http}/health/ready\n"
-        "Try in another terminal:\n"
-        f'  {hodei} run{server} -- echo "Hello from Hodei!"\n'
-        f"  {hodei} jobs list{server}\n"
-        f"  {hodei} workers list{server}",
-        file=sys.stderr,
-    )
+    become_server(typed.load(is_dev=False), called_as="")

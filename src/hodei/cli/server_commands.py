@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from typer import Exit, Option, Typer
+from typer import Option, Typer
 
 _PORTS = "Ports (0 takes a free one and keeps it)"
 
@@ -83,7 +83,7 @@ def dev(
         config_file=config,
         others=setting or [],
     )
-    raise Exit(serve_dev(typed))
+    serve_dev(typed)
 
 
 def server(
@@ -133,7 +133,7 @@ def server(
         config_file=config,
         others=setting or [],
     )
-    raise Exit(serve_server(typed))
+    serve_server(typed)
 
 
 def worker(

@@ -8,7 +8,7 @@ that are durations; those of the local provider begin with `local.`. In the envi
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
@@ -118,7 +118,9 @@ def load_config(
     for key, (_, flag) in flags.items():
         _require_known(key, flag, SETTINGS)
     given |= flags
-    values = [_effective(setting, given, defaults or {}) for setting in SETTINGS.values()]
+    values = _fit_warm_workers(
+        [_effective(setting, given, defaults or {}) for setting in SETTINGS.values()]
+    )
     sources = {value.key: value.source for value in values}
     config = _build({value.key: value.value for value in values})
     if violations := check_config(config):
@@ -143,6 +145,20 @@ def _effective(
         return EffectiveValue(key=setting.key, value=value, source="default")
     raw, source = given[setting.key]
     return EffectiveValue(key=setting.key, value=setting.read(raw, field=source), source=source)
+
+
+def _fit_warm_workers(values: list[EffectiveValue]) -> list[EffectiveValue]:
+    """Keeps the default of warm workers within a maximum that was given alone."""
+    most = next(value.value for value in values if value.key == "local.max_workers")
+    return [
+        replace(value, value=min(value.value, most))
+        if value.key == "local.warm_workers"
+        and value.source == "default"
+        and isinstance(value.value, int)
+        and isinstance(most, int)
+        else value
+        for value in values
+    ]
 
 
 def _from_file(path: Path) -> dict[str, tuple[object, str]]:
