@@ -56,10 +56,10 @@ async def site() -> AsyncIterator[Site]:
     await server.stop()
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health/startup"])
-async def test_a_server_that_serves_is_well(site: Site, path: str) -> None:
-    answer = await site.get(path)
-    assert (answer.status, answer.body) == (200, {"status": "ok"})
+async def test_a_server_that_serves_is_well(site: Site) -> None:
+    for path in ("/health/live", "/health/ready", "/health/startup"):
+        answer = await site.get(path)
+        assert (answer.status, answer.body) == (200, {"status": "ok"})
 
 
 async def test_a_server_that_starts_lives_and_is_not_ready(site: Site) -> None:
@@ -70,12 +70,10 @@ async def test_a_server_that_starts_lives_and_is_not_ready(site: Site) -> None:
     assert statuses == [200, 503, 503]
 
 
-@pytest.mark.parametrize("reason", ["draining", "the disk is full"])
-async def test_a_server_that_drains_or_is_in_trouble_says_so(site: Site, reason: str) -> None:
-    if reason == "draining":
-        site.health.is_draining = True
-    else:
-        site.health.trouble = lambda: reason
+async def test_a_server_in_trouble_or_draining_lives_and_says_why_it_is_not_ready(
+    site: Site,
+) -> None:
+    site.health.trouble = lambda: "the disk is full"
     answer = await site.get("/health/ready")
     assert answer.status == 503
     assert answer.headers["content-type"] == "application/problem+json"
@@ -83,8 +81,10 @@ async def test_a_server_that_drains_or_is_in_trouble_says_so(site: Site, reason:
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": reason,
+        "detail": "the disk is full",
     }
+    site.health.is_draining = True
+    assert (await site.get("/health/ready")).body["detail"] == "draining"
     assert (await site.get("/health/live")).status == 200
 
 
@@ -100,41 +100,33 @@ async def test_what_may_not_be_done_is_a_problem(site: Site) -> None:
     assert (answer.status, answer.body["title"]) == (405, "Method Not Allowed")
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:80", "[::1]:8080"])
-async def test_a_name_of_this_machine_is_answered(site: Site, host: str) -> None:
-    assert (await site.get("/health/live", host=host)).status == 200
-
-
-@pytest.mark.parametrize("host", ["", "evil.example", "localhost.evil.example", "[::1", "10.0.0.1"])
-async def test_another_host_is_refused(site: Site, host: str) -> None:
-    answer = await site.get("/health/live", host=host) if host else await _without_host(site)
-    assert answer.status == 400
-    if host:
+async def test_only_names_of_this_machine_are_answered(site: Site) -> None:
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:80", "[::1]:8080"):
+        assert (await site.get("/health/live", host=host)).status == 200
+    for host in ("evil.example", "localhost.evil.example", "[::1", "10.0.0.1"):
+        answer = await site.get("/health/live", host=host)
+        assert answer.status == 400
         assert answer.headers["content-type"] == "application/problem+json"
+    assert await _status_without_host(site) == 400
 
 
-async def _without_host(site: Site) -> Answer:
+async def _status_without_host(site: Site) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(b"GET /health/live HTTP/1.0\r\n\r\n")
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return Answer(int(answer.split()[1]), {}, None)
+    return int(answer.split()[1])
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://[::1]:8080"])
-async def test_a_page_of_this_machine_may_ask(site: Site, origin: str) -> None:
-    assert (await site.get("/health/live", origin=origin)).status == 200
-
-
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example"]
-)
-async def test_a_page_of_another_site_is_refused(site: Site, origin: str) -> None:
-    answer = await site.get("/health/live", origin=origin)
-    assert answer.status == 403
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert origin in answer.body["detail"]
+async def test_only_pages_of_this_machine_may_ask(site: Site) -> None:
+    for origin in ("http://localhost:3000", "http://[::1]:8080"):
+        assert (await site.get("/health/live", origin=origin)).status == 200
+    for origin in ("https://evil.example", "null", "http://localhost.evil.example"):
+        answer = await site.get("/health/live", origin=origin)
+        assert answer.status == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert origin in answer.body["detail"]
 
 
 async def test_a_port_that_is_taken_is_named_with_its_option(site: Site) -> None:

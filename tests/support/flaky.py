@@ -1,13 +1,18 @@
 """Stores that are away when a test says so."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from hodei.adapters.logstore import MemoryLogStore
 from hodei.adapters.memory import MemoryStore
+from hodei.domain.jobs.job import Job
 from hodei.domain.logs import LogChunk
 from hodei.ports.logs import LogStoreUnavailableError, StreamEnd
 from hodei.ports.stores import Batch, Committed, Conflict, StoreUnavailableError
+
+
+async def _nothing(_: object) -> None:
+    pass
 
 
 class FlakyStore(MemoryStore):
@@ -23,8 +28,18 @@ class FlakyStore(MemoryStore):
         self.commits = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.before_commit: Callable[[Batch], Awaitable[None]] = _nothing
+        """Runs before each commit, so that a test can let something overtake it."""
+        self.after_claim: Callable[[list[Job]], Awaitable[None]] = _nothing
+        """Runs between a claim and what is made of it."""
+
+    async def claimable(self, demand_ids: Sequence[str], *, limit: int) -> list[Job]:
+        claimed = await super().claimable(demand_ids, limit=limit)
+        await self.after_claim(claimed)
+        return claimed
 
     async def commit(self, batch: Batch) -> Committed | Conflict:
+        await self.before_commit(batch)
         if self.failures:
             self.failures -= 1
             self.failed += 1

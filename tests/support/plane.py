@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from anyio import wait_all_tasks_blocked
-
 from hodei.application.bus import EventBus
 from hodei.application.cancel_job import CancelJob
 from hodei.application.connect_worker import ConnectWorker, Rhythm
@@ -50,6 +48,7 @@ from support.chance import NOON, CountingIds, JumpingClock
 from support.fake_provider import FakeProvider
 from support.flaky import FlakyLogStore, FlakyStore
 from support.links import RecordingLink
+from support.settling import settle
 
 LEASE_S = 60.0
 ENROLL_TIMEOUT_S = 30.0
@@ -210,7 +209,7 @@ class Plane:
 
     async def settle(self) -> None:
         """Returns once every task waits for something that only the test can bring."""
-        await wait_all_tasks_blocked()
+        await settle()
 
     async def submit(self, *specs: JobSpec, ids: tuple[str, ...] = ()) -> list[JobId]:
         """Queues jobs."""

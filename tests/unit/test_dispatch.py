@@ -1,0 +1,229 @@
+"""Queued jobs go to free slots: the right ones, in the right order, each once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hodei.application.links import Run
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.spec import Priority, Resources, Selector, Toleration
+from hodei.domain.jobs.states import JobState
+from hodei.domain.placement.taints import Taint
+from hodei.kernel.ids import JobId
+from hodei.ports.stores import Batch
+from support.builders import result, spec, started
+from support.plane import Agent, Plane, running
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[Plane]:
+    async with running(Plane()) as plane:
+        yield plane
+
+
+def runs(agent: Agent) -> list[JobId]:
+    return [run.job.id for run in agent.link.of(Run)]
+
+
+async def test_a_worker_never_gets_more_jobs_than_it_has_slots(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=2)
+    await plane.submit(ids=("a", "b", "c"))
+    await plane.settle()
+    assert runs(agent) == ["a", "b"]
+    assert (await plane.job(JobId("c"))).state is JobState.QUEUED
+    job = await plane.job(JobId("a"))
+    await agent.say(started(job), result(job))
+    assert runs(agent) == ["a", "b", "c"]
+
+
+async def test_the_highest_priority_goes_first_and_then_the_oldest(plane: Plane) -> None:
+    await plane.submit(
+        spec(), spec(priority=Priority.HIGH), spec(), spec(priority=Priority.LOW), ids=tuple("abcd")
+    )
+    agent = await plane.static_agent(slots=4)
+    await plane.settle()
+    assert runs(agent) == ["b", "a", "c", "d"]
+
+
+async def test_jobs_spread_over_the_least_loaded_workers(plane: Plane) -> None:
+    agents = [await plane.static_agent(slots=2) for _ in range(2)]
+    await plane.submit(ids=("a", "b"))
+    await plane.settle()
+    assert [len(runs(agent)) for agent in agents] == [1, 1]
+
+
+async def test_a_region_is_preferred_and_a_soft_taint_avoided(plane: Plane) -> None:
+    near = await plane.static_agent(labels={"hodei.region": "near"})
+    soft = Taint(key="old", value="", effect="PreferNoSchedule")
+    old = await plane.static_agent(labels={"hodei.region": "far"}, taints=(soft,))
+    other = await plane.static_agent(labels={"hodei.region": "far"})
+    await plane.submit(spec(preferred_region="near"), spec(preferred_region="near"), ids=("a", "b"))
+    await plane.submit(spec(preferred_region="far"), ids=("c",))
+    await plane.settle()
+    assert [runs(agent) for agent in (near, old, other)] == [["a", "b"], [], ["c"]]
+
+
+async def test_labels_and_taints_decide_who_may_run_a_job(plane: Plane) -> None:
+    taint = Taint(key="gpu", value="yes", effect="NoSchedule")
+    plain = await plane.static_agent(labels={"zone": "a"})
+    tainted = await plane.static_agent(labels={"zone": "b"}, taints=(taint,))
+    tolerant = spec(
+        selector=Selector(match_labels={"zone": "b"}),
+        tolerations=(Toleration(key="gpu", operator="Exists"),),
+    )
+    await plane.submit(
+        spec(selector=Selector(match_labels={"zone": "b"})), tolerant, ids=("refused", "let-in")
+    )
+    await plane.settle()
+    assert (runs(plain), runs(tainted)) == ([], ["let-in"])
+
+
+async def test_a_job_that_has_no_room_beside_others_lets_smaller_ones_by(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=3, resources=Resources(cpu_millicores=1000))
+    small, large = Resources(cpu_millicores=400), Resources(cpu_millicores=900)
+    await plane.submit(
+        spec(resources=small),
+        spec(resources=large),
+        spec(resources=large),
+        spec(resources=small),
+        ids=("s1", "l1", "l2", "s2"),
+    )
+    await plane.settle()
+    assert runs(agent) == ["s1", "s2"]
+    for job_id in ("s1", "s2"):
+        job = await plane.job(JobId(job_id))
+        await agent.say(started(job), result(job))
+    assert runs(agent) == ["s1", "s2", "l1"]
+
+
+async def test_others_of_a_commit_go_on_when_one_was_cancelled_meanwhile(plane: Plane) -> None:
+    async def cancel(claimed: list[Job]) -> None:
+        if (await plane.job(JobId("a"))).state is JobState.QUEUED:
+            await plane.canceller.cancel(JobId("a"), by="me", message="")
+
+    await plane.submit(ids=("a", "b"))
+    plane.store.after_claim = cancel
+    agent = await plane.static_agent()
+    await plane.settle()
+    assert runs(agent) == ["b"]
+    assert (await plane.job(JobId("a"))).state is JobState.CANCELLED
+
+
+async def test_a_store_that_is_away_delays_and_loses_and_doubles_nothing(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.dispatch._RETRY_AFTER_S", 0)
+    agent = await plane.static_agent()
+    await plane.submit(ids=("a",))
+    plane.store.failures, plane.store.read_failures = 3, 3
+    await plane.settle()
+    assert plane.store.failed == 6
+    assert runs(agent) == ["a"]
+    assert [attempt.number for attempt in (await plane.job(JobId("a"))).attempts] == [1]
+
+
+async def test_a_store_that_is_away_is_not_asked_at_every_event(plane: Plane) -> None:
+    await plane.static_agent()
+    await plane.submit(ids=("a",))
+    plane.store.read_failures = 1000
+    await plane.settle()
+    for _ in range(20):
+        plane.dispatcher.notify()
+        await plane.settle()
+    assert plane.store.failed == 1
+
+
+async def test_a_worker_taken_down_since_the_round_began_gets_nothing(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    other = await plane.static_agent()
+
+    async def end(claimed: list[Job]) -> None:
+        await plane.ender.end(agent.id, why=None, message="idle")
+
+    plane.store.after_claim = end
+    await plane.submit(ids=("a", "b"))
+    await plane.settle()
+    assert runs(agent) == []
+    assert sorted(runs(other)) == ["a", "b"]
+
+
+def hold_assignments(plane: Plane) -> asyncio.Event:
+    """Holds commits of assignments up until the event is set."""
+    gate = asyncio.Event()
+
+    async def hold(batch: Batch) -> None:
+        if any(write.after.state is JobState.ASSIGNED for write in batch.jobs):
+            await gate.wait()
+
+    plane.store.before_commit = hold
+    return gate
+
+
+async def test_a_job_assigned_in_the_moment_of_its_workers_end_is_queued_again(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    gate = hold_assignments(plane)
+    await plane.submit(ids=("a",))
+    await plane.settle()
+    await plane.ender.end(agent.id, why=None, message="idle")
+    gate.set()
+    await plane.settle()
+    job = await plane.job(JobId("a"))
+    assert (job.state, job.used_attempts) == (JobState.QUEUED, 0)
+    other = await plane.static_agent()
+    await plane.settle()
+    assert runs(other) == ["a"]
+
+
+async def test_an_assignment_that_its_workers_end_overtakes_in_the_store_is_given_back_too(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    gate = hold_assignments(plane)
+    await plane.submit(ids=("a",))
+    await plane.settle()
+    commit = plane.store.before_commit
+
+    async def let_it_by(batch: Batch) -> None:
+        if batch.workers:
+            gate.set()
+            await plane.settle()
+        await commit(batch)
+
+    plane.store.before_commit = let_it_by
+    await plane.ender.end(agent.id, why=None, message="idle")
+    assert (await plane.job(JobId("a"))).state is JobState.QUEUED
+
+
+async def test_a_job_assigned_while_its_workers_stream_was_down_is_sent_once_it_is_back(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    gate = hold_assignments(plane)
+    await plane.submit(ids=("a",))
+    await plane.settle()
+    await agent.disconnect()
+    gate.set()
+    await plane.settle()
+    assert runs(agent) == []
+    await agent.connect()
+    assert runs(agent) == ["a"]
+
+
+async def test_hundreds_of_jobs_on_many_workers_are_each_assigned_once(plane: Plane) -> None:
+    agents = [await plane.static_agent(slots=16) for _ in range(4)]
+    await plane.submit(*[spec()] * 300, ids=tuple(f"j{i}" for i in range(300)))
+    await plane.settle()
+    done: set[JobId] = set()
+    while len(done) < 300:
+        for agent in agents:
+            for run in agent.link.of(Run):
+                if run.job.id not in done:
+                    done.add(run.job.id)
+                    await agent.session.receive(result(run.job))
+        await plane.settle()
+    sent = [job_id for agent in agents for job_id in runs(agent)]
+    assert sorted(sent) == sorted(done)
+    assert all(job.state is JobState.SUCCEEDED for job in await plane.jobs())
