@@ -291,9 +291,13 @@ class Agent:
         self.link = link
         self._task = self._plane.tasks.start(self.session.run(), name=f"session of {self.id}")
 
+    def drop(self) -> None:
+        """The stream breaks, and nobody waits for what the server makes of it."""
+        self._task.cancel()
+
     async def disconnect(self) -> None:
         """The stream breaks."""
-        self._task.cancel()
+        self.drop()
         await self._plane.settle()
         await self._plane.connector.close(self.session, message="the stream broke")
 

@@ -1,29 +1,324 @@
 """One worker's stream: what is stored, what is answered, and what is refused."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from hodei.application.links import LogsStored, Output, ResultTaken, Run
-from hodei.domain.jobs.states import JobState
-from support.builders import chunk, result, started
-from support.plane import Plane, running
+from hodei.application.links import (
+    Cancel,
+    Heartbeat,
+    Leaving,
+    LogsStored,
+    Output,
+    Result,
+    ResultTaken,
+    Run,
+    Usage,
+)
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.reasons import ReasonCode
+from hodei.domain.jobs.spec import RetryPolicy
+from hodei.domain.jobs.states import AttemptState, JobState
+from hodei.domain.logs import LogStream
+from hodei.kernel.ids import FencingToken, JobId
+from support.builders import chunk, result, spec, started
+from support.plane import Agent, Plane, running
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Plane]:
+async def plane(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plane]:
+    monkeypatch.setattr("hodei.application.session._RETRY_AFTER_S", 0)
     async with running(Plane()) as plane:
         yield plane
 
 
+async def given(plane: Plane, agent: Agent, job_id: str = "a", **definition: object) -> Job:
+    """A job that the agent was told to run."""
+    await plane.submit(spec(**definition), ids=(job_id,))
+    await plane.settle()
+    return agent.link.of(Run)[-1].job
+
+
+def answers(agent: Agent) -> list[bool]:
+    return [each.recorded for each in agent.link.of(ResultTaken)]
+
+
+def stored(agent: Agent) -> list[int]:
+    return [each.end for each in agent.link.of(LogsStored)]
+
+
 async def test_a_job_goes_down_the_stream_and_its_result_comes_back(plane: Plane) -> None:
     agent = await plane.static_agent()
-    [job_id] = await plane.submit()
+    job = await given(plane, agent)
+    await agent.say(started(job), Output(chunks=(chunk(job, b"hello\n"),)))
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    assert stored(agent) == [6]
+    await agent.say(result(job, stdout_bytes=6))
+    assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+    assert answers(agent) == [True]
+
+
+async def test_a_result_waits_until_the_last_byte_of_both_streams_is_stored(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(started(job), result(job, stdout_bytes=4, stderr_bytes=2))
+    assert answers(agent) == []
+    await agent.say(Output(chunks=(chunk(job, b"out\n"),)))
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    plane.logs.gate.clear()
+    await agent.say(Output(chunks=(chunk(job, b"e\n", stream=LogStream.STDERR),)))
+    assert (answers(agent), (await plane.job(job.id)).state) == ([], JobState.RUNNING)
+    plane.logs.gate.set()
     await plane.settle()
-    [run] = agent.link.of(Run)
-    await agent.say(started(run.job), Output(chunks=(chunk(run.job, b"hello\n"),)))
-    assert (await plane.job(job_id)).state is JobState.RUNNING
-    assert [each.end for each in agent.link.of(LogsStored)] == [6]
-    await agent.say(result(run.job, stdout_bytes=6))
-    assert (await plane.job(job_id)).state is JobState.SUCCEEDED
-    assert [each.recorded for each in agent.link.of(ResultTaken)] == [True]
+    assert (answers(agent), (await plane.job(job.id)).state) == ([True], JobState.SUCCEEDED)
+
+
+async def test_a_result_without_a_start_before_it_is_recorded_as_an_attempt_that_was_tried(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(result(job, ReasonCode.COMMAND_NOT_FOUND))
+    ended = await plane.job(job.id)
+    assert (ended.state, ended.used_attempts) == (JobState.FAILED, 1)
+
+
+async def test_starts_and_results_of_many_jobs_share_a_commit(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=8)
+    await plane.submit(*[spec()] * 8)
+    await plane.settle()
+    before = plane.store.commits
+    for run in agent.link.of(Run):
+        await agent.session.receive(started(run.job))
+        await agent.session.receive(result(run.job))
+    await plane.settle()
+    assert plane.store.commits - before <= 2
+    assert answers(agent) == [True] * 8
+
+
+@pytest.mark.parametrize("failures", [1, 5])
+async def test_a_store_that_is_away_loses_no_result_and_counts_no_refusal_twice(
+    plane: Plane, failures: int
+) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    plane.store.failures = failures
+    stale = result(job, token=FencingToken(1))
+    await agent.say(started(job), stale, result(job))
+    assert plane.store.failed == failures
+    ended = await plane.job(job.id)
+    assert (ended.state, len(ended.attempts)) == (JobState.SUCCEEDED, 1)
+    assert answers(agent) == [False, True]
+    assert plane.counters.snapshot() == {"results_refused": 1}
+
+
+async def test_a_log_store_that_is_away_loses_no_byte_and_no_result(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    plane.logs.failures = 3
+    await agent.say(
+        Output(chunks=(chunk(job, b"a\n"), chunk(job, b"b\n", offset=2))),
+        result(job, stdout_bytes=4),
+    )
+    entries = await plane.logs.read(job.id, after_sequence=0, max_bytes=100)
+    assert b"".join(entry.chunk.data for entry in entries) == b"a\nb\n"
+    assert (stored(agent), answers(agent)) == ([4], [True])
+
+
+async def test_a_gap_in_a_log_ends_the_stream_so_that_the_agent_sends_it_again(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(Output(chunks=(chunk(job, b"ab", offset=0), chunk(job, b"ef", offset=4))))
+    assert "missing" in (agent.link.closed or "")
+    assert plane.counters.snapshot() == {"log_gaps": 1}
+    assert (await plane.job(job.id)).state is JobState.ASSIGNED
+
+
+async def test_output_sent_twice_is_stored_once(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(Output(chunks=(chunk(job, b"abc"),)), Output(chunks=(chunk(job, b"abcdef"),)))
+    entries = await plane.logs.read(job.id, after_sequence=0, max_bytes=100)
+    assert b"".join(entry.chunk.data for entry in entries) == b"abcdef"
+    assert stored(agent)[-1] == 6
+
+
+async def test_output_of_a_job_that_is_not_the_workers_is_refused_and_counted(plane: Plane) -> None:
+    honest, thief = await plane.static_agent(), await plane.static_agent(slots=1)
+    job = await given(plane, honest)
+    assert job.attempts[-1].worker_id == honest.id
+    await thief.say(Output(chunks=(chunk(job, b"lies"),)))
+    await honest.say(
+        Output(chunks=(chunk(job, b"truth"),)),
+        # Of an attempt that never was.
+        Output(chunks=(replace(chunk(job, b"?"), attempt=2),)),
+    )
+    assert plane.counters.snapshot() == {"log_chunks_refused": 2}
+    entries = await plane.logs.read(job.id, after_sequence=0, max_bytes=100)
+    assert [entry.chunk.data for entry in entries] == [b"truth"]
+
+
+async def test_a_result_with_another_token_is_refused_logged_and_counted(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(started(job), result(job, token=FencingToken(7)))
+    assert answers(agent) == [False]
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    assert plane.counters.snapshot() == {"results_refused": 1}
+
+
+async def test_a_worker_cannot_start_or_end_a_job_of_another(plane: Plane) -> None:
+    honest, thief = await plane.static_agent(), await plane.static_agent(slots=1)
+    job = await given(plane, honest)
+    await thief.say(started(job), result(job))
+    assert answers(thief) == [False]
+    assert [each.force for each in thief.link.of(Cancel)] == [True]
+    assert (await plane.job(job.id)).state is JobState.ASSIGNED
+    assert plane.counters.snapshot() == {"starts_refused": 1, "results_refused": 1}
+    await honest.say(result(job))
+    assert answers(honest) == [True]
+
+
+async def test_a_result_of_no_job_at_all_is_refused(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(Result(job_id=JobId("nowhere"), outcome=result(job).outcome))
+    assert answers(agent) == [False]
+
+
+async def test_a_result_that_comes_again_after_its_answer_was_lost_is_no_alarm(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(result(job), result(job))
+    await agent.disconnect()
+    await agent.connect()
+    await agent.say(result(job))
+    assert answers(agent) == [True]
+    assert plane.counters.snapshot() == {}
+    assert len((await plane.job(job.id)).attempts) == 1
+
+
+async def test_the_result_of_an_attempt_that_was_given_up_is_refused(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent, retry=RetryPolicy(max_attempts=2, initial_backoff_s=0))
+    await agent.say(started(job))
+    await agent.disconnect()
+    # The agent comes back without it, as if it had been started anew; and then remembers.
+    await agent.connect()
+    assert (await plane.job(job.id)).attempts[0].state is AttemptState.LOST
+    await agent.say(result(job))
+    assert answers(agent) == [False]
+    assert plane.counters.snapshot() == {"results_refused": 1}
+
+
+async def test_a_cancellation_and_a_result_race_and_the_job_ends_once(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(started(job))
+    plane.store.gate.clear()
+    plane.run(_cancel(plane, job))
+    await plane.settle()
+    await agent.session.receive(result(job))
+    await plane.settle()
+    plane.store.gate.set()
+    await plane.settle()
+    ended = await plane.job(job.id)
+    assert (ended.state, len(ended.attempts)) == (JobState.SUCCEEDED, 1)
+    assert ended.cancel_requested is not None
+    assert answers(agent) == [True]
+
+
+async def _cancel(plane: Plane, job: Job) -> None:
+    await plane.canceller.cancel(job.id, by="me", message="")
+
+
+async def test_output_after_a_cancellation_is_stored_to_its_last_byte(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    plane.store.gate.clear()
+    plane.run(_cancel(plane, job))
+    await agent.say(started(job))
+    plane.store.gate.set()
+    await plane.settle()
+    await agent.say(
+        Output(chunks=(chunk(job, b"bye"),)), result(job, ReasonCode.CANCELLED, stdout_bytes=3)
+    )
+    assert (stored(agent), answers(agent)) == ([3], [True])
+    assert (await plane.job(job.id)).state is JobState.CANCELLED
+    assert plane.counters.snapshot() == {}
+
+
+async def test_a_stream_lost_while_its_result_commits_loses_and_doubles_nothing(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(started(job))
+    plane.store.gate.clear()
+    await agent.say(result(job))
+    agent.drop()
+    await plane.settle()
+    plane.store.gate.set()
+    await plane.settle()
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+    assert member.jobs == {}
+
+
+async def test_the_stream_is_not_read_while_too_much_is_not_stored(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.session._MOST_PENDING_BYTES", 4)
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    plane.logs.gate.clear()
+    sending = plane.tasks.start(_send_all(agent, job, 5), name="sender")
+    await plane.settle()
+    assert not sending.done()
+    plane.logs.gate.set()
+    await plane.settle()
+    assert sending.done()
+    assert stored(agent)[-1] == 20
+
+
+async def _send_all(agent: Agent, job: Job, count: int) -> None:
+    for index in range(count):
+        await agent.session.receive(Output(chunks=(chunk(job, b"four", offset=4 * index),)))
+
+
+async def test_the_stream_is_not_read_while_too_many_results_wait(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.session._MOST_PENDING_RECORDS", 2)
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+
+    async def flood() -> None:
+        for _ in range(10):
+            await agent.session.receive(result(job, stdout_bytes=99))
+
+    flooding = plane.tasks.start(flood(), name="flood")
+    await plane.settle()
+    assert not flooding.done()
+
+
+async def test_a_heartbeat_renews_the_lease_and_says_what_is_used(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    plane.clock.jump(40)
+    await agent.say(Heartbeat(usage=Usage(cpu_percent=12.5)))
+    plane.clock.jump(40)
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert (plane.fleet.silence_s(member), member.usage.cpu_percent) == (40, 12.5)
+
+
+async def test_a_worker_that_leaves_says_so(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    await agent.say(Leaving(message="SIGTERM"))
+    assert agent.session.leaving == "SIGTERM"
