@@ -147,21 +147,39 @@ async def test_a_second_worker_in_the_same_directory_is_refused(worker: KeptWork
     assert lives(worker.pid("agent"))
 
 
-async def test_a_document_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+async def run_agent_command(
+    *arguments: str, document: bytes = b"", **environment: str
+) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "hodei.agent",
-        "--work-dir",
-        str(tmp_path),
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
     )
-    _, said = await process.communicate(b'{"worker_id": "-", "otp": "secret"}')
-    assert process.returncode == 2
-    assert said.count(b"\n") == 1
-    assert b"worker_id" in said
-    assert b"secret" not in said
+    _, said = await process.communicate(document)
+    return process.returncode, said.decode()
+
+
+async def test_a_document_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    code, said = await run_agent_command(
+        "--work-dir", str(tmp_path), document=b'{"worker_id": "-", "otp": "secret"}'
+    )
+    assert (code, said.count("\n"), "worker_id" in said) == (2, 1, True)
+    assert "secret" not in said
+
+
+async def test_a_document_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
+    code, said = await run_agent_command("--bootstrap", str(tmp_path / "missing"))
+    assert (code, said.count("\n"), "missing" in said) == (2, 1, True)
+
+
+async def test_an_operator_may_put_the_bootstrap_into_the_environment(tmp_path: Path) -> None:
+    code, said = await run_agent_command("--work-dir", str(tmp_path), HODEI_OTP_TOKEN="secret")
+    assert (code, said.count("\n"), "HODEI_WORKER_ID" in said) == (2, 1, True)
+    assert "secret" not in said
 
 
 async def test_processes_have_names_that_tell_them_apart(worker: KeptWorker) -> None:

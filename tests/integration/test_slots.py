@@ -136,6 +136,41 @@ async def test_time_and_memory_of_a_job_are_reported(job: Job) -> None:
     assert report.max_rss_bytes > 45_000_000
 
 
+@pytest.fixture
+async def small_slot() -> AsyncIterator[SlotProcess]:
+    """A slot in a memory group of 100 MB."""
+    own = {
+        line.split(":")[1]: line.split(":")[2]
+        for line in Path("/proc/self/cgroup").read_text().splitlines()  # noqa: ASYNC240
+    }
+    group = Path("/sys/fs/cgroup/memory" + own.get("memory", "/none")) / f"test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("100000000")
+        (group / "cgroup.procs").write_text("0")
+    except OSError:
+        pytest.skip("no memory cgroup of version 1 may be made here")
+    try:
+        [slot] = fork_slots(1, cgroup=None, job_umask=0o022)
+    finally:
+        (group.parent / "cgroup.procs").write_text("0")
+    await slot.attach()
+    yield slot
+    slot.close()
+    await asyncio.to_thread(os.waitpid, slot.pid, 0)
+    group.rmdir()
+
+
+async def test_a_job_that_the_kernel_killed_for_lack_of_memory_is_known_as_such(
+    small_slot: SlotProcess,
+) -> None:
+    job = Job(small_slot)
+    report, _ = await job.run(PYTHON, b"-Ic", b"b = b'x' * 300_000_000")
+    assert (report.signal, report.out_of_memory) == (signal.SIGKILL, True)
+    report, _ = await job.run(b"/bin/sh", b"-c", b"kill -9 $$")
+    assert (report.signal, report.out_of_memory) == (signal.SIGKILL, False)
+
+
 # -- what it gets --
 
 

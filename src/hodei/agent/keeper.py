@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
-from hodei.agent import prctl, process_tree
+from hodei.agent import json_log, prctl, process_tree
 from hodei.agent.cgroups import WorkerCgroup
 from hodei.agent.slots import SlotProcess, fork_slots
 from hodei.lifecycle.processes import ProcessIdentity, boot_id
@@ -91,6 +91,12 @@ def keep(worker: Worker, run_agent: RunAgent) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     cgroup = WorkerCgroup.create(worker.worker_id)
+    if cgroup is None:
+        json_log.set_up()
+        json_log.log.info(
+            "no_control_group",
+            message="no cgroup v2 may be made here; jobs are ended by walking their process tree",
+        )
     keeper_pid = os.getpid()
     agent_pid = os.fork()
     if agent_pid == 0:

@@ -2,14 +2,17 @@
 
 import argparse
 import fcntl
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from hodei.agent import zygote
+from hodei.agent.bootstrap import from_environment
 from hodei.agent.keeper import Prepare, Worker, keep
 from hodei.kernel.errors import RefusedError
 
@@ -36,7 +39,8 @@ def main(arguments: Sequence[str], prepare: Prepare, preload: Callable[[], None]
         "--bootstrap",
         type=Path,
         metavar="FILE",
-        help="the bootstrap document, readable by its owner alone; else it is read from stdin",
+        help="the bootstrap document, which only its owner may read; else it is taken from"
+        " HODEI_OTP_TOKEN and the other variables where that is set, or else from stdin",
     )
     parser.add_argument(
         "--work-dir",
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str], prepare: Prepare, preload: Callable[[], None]
 
 
 def _work(bootstrap: Path | None, directory: Path, prepare: Prepare) -> int:
-    document = _read_stdin() if bootstrap is None else bootstrap.read_bytes()
+    document = _read_document(bootstrap)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepared = prepare(document, directory / "work")
     job_umask = os.umask(0o077)
@@ -77,9 +81,19 @@ def _work(bootstrap: Path | None, directory: Path, prepare: Prepare) -> int:
         return keep(worker, prepared.run)
 
 
-def _read_stdin() -> bytes:
+def _read_document(file: Path | None) -> bytes:
+    if file is not None:
+        return file.read_bytes()
+    if "HODEI_OTP_TOKEN" in os.environ:
+        return json.dumps(asdict(from_environment(os.environ))).encode()
+    if sys.stdin.isatty():
+        raise RefusedError(
+            "no bootstrap document: pipe one in (hodei workers invite | hodei worker), or name a"
+            " file that has it (--bootstrap)"
+        )
     document = sys.stdin.buffer.read()
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
+    # Nobody else gets to read from there, and what was said is gone.
+    null_fd = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null_fd, sys.stdin.fileno())
+    os.close(null_fd)
     return document

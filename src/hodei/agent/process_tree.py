@@ -119,9 +119,10 @@ def signal_descendants(signum: int) -> None:
             return
         for member in new:
             signalled.add(member.identity)
-            member.identity.send_signal(signum)
-            if member.is_stopped:
-                member.identity.send_signal(signal.SIGCONT)
+            with suppress(PermissionError):  # a program with more rights, such as sudo
+                member.identity.send_signal(signum)
+                if member.is_stopped:
+                    member.identity.send_signal(signal.SIGCONT)
         first = False
 
 
@@ -164,6 +165,9 @@ def _wait_for_any(pidfds: list[int]) -> None:
 def end_descendants(reap: Callable[[], bool], sweep: Callable[[], None] | None = None) -> None:
     """Ends every process below this one; returns when none is left.
 
+    One that this process may not kill, such as what sudo started for an ordinary user, is waited
+    for as long as it takes: a job has not ended before.
+
     Args:
         reap: Waits for what has ended, without blocking; returns whether no child is left.
         sweep: Another way to kill them all at once, tried before each walk.
@@ -200,7 +204,8 @@ def _kill_own_children() -> None:
     # quick enough to hit what forks and exits all the time, to be somewhere else when looked for.
     for _ in range(_QUICK_ROUNDS):
         for pid in _children_by_task(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def end_strays() -> None:
