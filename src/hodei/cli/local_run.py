@@ -23,7 +23,7 @@ from hodei.domain.jobs.states import TERMINAL
 from hodei.lifecycle.logs import set_up_logs
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.system_clock import SystemClock
-from hodei.sdk import AsyncClient, Job, JobEvent, JobRequest
+from hodei.sdk import AsyncClient, Job, JobEvent, JobRequest, LogChunk
 from hodei.server.config import LocalProviderConfig, ServerConfig
 from hodei.server.run import running_server
 
@@ -66,6 +66,7 @@ class _Life:
         self._has_started = asyncio.Event()
         self._output_is_over = asyncio.Event()
         self._is_read = True
+        self._has_written = False
         self.exit_code = EXIT_HODEI_FAILED
 
     async def live(self) -> None:
@@ -94,8 +95,17 @@ class _Life:
 
     async def _show_output(self) -> None:
         await self._has_started.wait()
-        self._is_read = await stream_output(self._client, self._job.id, self._options)
+        self._is_read = await stream_output(
+            self._client, self._job.id, self._options, before_each=self._tell_of_output
+        )
         self._output_is_over.set()
+
+    def _tell_of_output(self, _chunk: LogChunk) -> None:
+        if not self._has_written:
+            self._has_written = True
+            # When it is seen here: its own time may lie before that at which the server heard
+            # that the job runs.
+            _tell_step(SystemClock().now(), self._job.created_at, Step("log lines", ""))
 
     def _show(self, event: JobEvent) -> None:
         step = step_of(event)

@@ -1,7 +1,7 @@
 """What `hodei run` does: submits a job, streams its output, leaves with its exit code."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from hodei.cli.output import OutputFormat, print_json
 from hodei.kernel.errors import HodeiError, InvalidFieldsError, WrongStateError
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.system_clock import SystemIdSource
-from hodei.sdk import AsyncClient, Job, JobRequest, LogStream
+from hodei.sdk import AsyncClient, Job, JobRequest, LogChunk, LogStream
 
 EXIT_READER_LEFT = 141
 """As of a program that SIGPIPE ended."""
@@ -75,7 +75,13 @@ async def cancel_when_interrupted(
     await asyncio.get_running_loop().create_future()
 
 
-async def stream_output(client: AsyncClient, job_id: str, options: RunOptions) -> bool:
+async def stream_output(
+    client: AsyncClient,
+    job_id: str,
+    options: RunOptions,
+    *,
+    before_each: Callable[[LogChunk], None] = lambda _: None,
+) -> bool:
     """Writes the job's output to its end; False when the reader left before.
 
     A job whose output nobody reads any more is cancelled, as SIGPIPE would end it without us.
@@ -84,6 +90,7 @@ async def stream_output(client: AsyncClient, job_id: str, options: RunOptions) -
     async with aclosing(client.logs(job_id)) as chunks:
         try:
             async for chunk in chunks:
+                before_each(chunk)
                 await write_chunk(chunk, fds)
         except BrokenPipeError:
             await client.cancel(job_id, reason="nobody reads its output any more")

@@ -1,9 +1,11 @@
 """A piece of a job's output."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from hodei.domain.logs import LogStream
 from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire.timestamps import from_timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,8 @@ class LogChunk:
     """Where `data` begins in its stream, in bytes."""
     data: bytes
     attempt: int
+    at: datetime
+    """When the worker read it."""
     sequence: int
     """Give it as `after_sequence` to go on after this chunk."""
 
@@ -26,5 +30,6 @@ def chunk_from_wire(entry: pb.JobLogEntry) -> LogChunk:
         offset=entry.offset,
         data=entry.data,
         attempt=entry.attempt,
+        at=from_timestamp(entry.timestamp, field="timestamp"),
         sequence=entry.sequence,
     )
