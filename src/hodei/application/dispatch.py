@@ -5,7 +5,7 @@ Claim, attempt number and token commit together; then the job goes down its work
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -108,6 +108,10 @@ class Dispatcher:
                 left = [demand_of(job.spec) for job in claimed if job.id not in placed_ids]
                 passed_over |= {each.demand_id for each in demands if each.demand in left}
             free = [slot for slot in free if slot.free and slot.member.free_slots]
+            if not free:
+                # Every slot is taken, as in most rounds under load: no need to ask the store.
+                demands = _without(demands, placed)
+                break
             demands = await self._jobs.queued_demands()
         self._on_waiting(
             [Waiting(demand=d.demand, count=d.count, first_job=d.first_job) for d in demands]
@@ -147,6 +151,18 @@ class Dispatcher:
             if any(self._fleet.get(member.worker.id) is not member for _, member in left):
                 await self._orphans.give_back()
             return
+
+
+def _without(
+    demands: Sequence[QueuedDemand], placed: Sequence[tuple[Job, Member]]
+) -> list[QueuedDemand]:
+    """The demands when these jobs are gone from the queue.
+
+    `first_job` may be one of them; it only names what a worker is provisioned for.
+    """
+    taken = [demand_of(job.spec) for job, _ in placed]
+    left = [replace(each, count=each.count - taken.count(each.demand)) for each in demands]
+    return [each for each in left if each.count > 0]
 
 
 def _place(jobs: Sequence[Job], free: Sequence[_Slot]) -> list[tuple[Job, Member]]:
