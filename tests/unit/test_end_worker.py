@@ -1,0 +1,236 @@
+"""The end of a worker: its jobs are given back with it, and not before nothing of it can run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from hodei.application.links import Run
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.reasons import ReasonCode, reason
+from hodei.domain.jobs.spec import RetryPolicy
+from hodei.domain.jobs.states import AttemptState, JobState
+from hodei.domain.workers.events import WorkerStopped
+from hodei.domain.workers.states import WorkerState
+from hodei.kernel.ids import BEFORE_THE_FIRST
+from hodei.ports.providers import Handle, InstanceStopped, ProviderUnavailableError
+from hodei.ports.stores import Batch
+from support.builders import result, spec, started
+from support.fake_provider import FakeProvider
+from support.plane import Agent, Plane, running
+
+LOST = reason(ReasonCode.WORKER_LOST, "it was silent")
+
+
+@pytest.fixture
+def provider() -> FakeProvider:
+    return FakeProvider(slots=2)
+
+
+@pytest.fixture
+async def plane(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Plane]:
+    monkeypatch.setattr("hodei.application.end_worker._RETRY_AFTER_S", 0)
+    async with running(Plane(provider)) as plane:
+        yield plane
+
+
+async def given(plane: Plane, provider: FakeProvider, **definition: object) -> tuple[Agent, Job]:
+    """A worker that was provisioned for a job and was told to run it."""
+    await plane.submit(spec(**definition))
+    await plane.settle()
+    agent = await plane.agent_of(provider)
+    await plane.settle()
+    return agent, agent.link.of(Run)[-1].job
+
+
+async def test_a_job_that_had_not_started_is_queued_again_without_using_up_a_retry(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    again = await plane.job(job.id)
+    assert again.attempts[0].state is AttemptState.LOST
+    assert again.used_attempts == 0
+    assert again.state is JobState.QUEUED
+    assert provider.destroyed == [agent.id]
+    assert (await plane.worker(agent.id)).state is WorkerState.LOST
+
+
+async def test_a_job_that_ran_is_retried_or_fails_as_lost(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    once = spec()
+    twice = spec(retry=RetryPolicy(max_attempts=2, initial_backoff_s=0))
+    await plane.submit(once, twice, ids=("once", "twice"))
+    await plane.settle()
+    agent = await plane.agent_of(provider)
+    await plane.settle()
+    jobs = {run.job.id: run.job for run in agent.link.of(Run)}
+    await agent.say(*map(started, jobs.values()))
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    await plane.settle()
+    failed, retried = [await plane.job(job_id) for job_id in sorted(jobs)]
+    assert (failed.state, failed.reason.code if failed.reason else "") == (
+        JobState.FAILED,
+        ReasonCode.WORKER_LOST,
+    )
+    assert (retried.state, retried.used_attempts) == (JobState.QUEUED, 1)
+
+
+async def test_the_jobs_are_given_back_in_the_commit_that_ends_the_worker(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    batches: list[Batch] = []
+
+    async def note(batch: Batch) -> None:
+        batches.append(batch)
+
+    plane.store.before_commit = note
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    first = batches[0]
+    assert [write.after.id for write in first.workers] == [agent.id]
+    assert [write.after.id for write in first.jobs] == [job.id]
+
+
+async def test_nothing_is_given_back_before_the_destruction_is_confirmed(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    await agent.say(started(job))
+    provider.destroy_gate.clear()
+    plane.run(plane.ender.end(agent.id, why=LOST, message="it was silent"))
+    await plane.settle()
+    assert agent.link.closed is not None
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    provider.destroy_gate.set()
+    await plane.settle()
+    assert (await plane.job(job.id)).state is JobState.FAILED
+
+
+async def test_a_provider_that_cannot_confirm_is_asked_again(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    provider.on_destroy = _failing(3)
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    assert provider.destroyed == [agent.id]
+    assert (await plane.job(job.id)).state is JobState.QUEUED
+
+
+def _failing(times: int) -> Callable[[Handle], None]:
+    left = [times]
+
+    def fail(handle: Handle) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise ProviderUnavailableError("something does not die")
+
+    return fail
+
+
+async def test_a_destruction_that_is_never_confirmed_is_given_up_when_the_agent_must_have_ended(
+    plane: Plane, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its agent ends the job after 90 s without a server; it has been silent for more than both.
+    agent, job = await given(plane, provider, disconnect_timeout_s=90.0)
+    await agent.say(started(job))
+    plane.clock.jump(60.0 + 90.0 + 1)
+    monkeypatch.setattr("hodei.application.end_worker._CONFIRM_WITHIN_S", 0.0)
+    provider.destroy_gate.clear()
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    assert (await plane.job(job.id)).state is JobState.FAILED
+    assert (await plane.worker(agent.id)).state is WorkerState.LOST
+
+
+async def test_a_destruction_is_waited_for_as_long_as_the_agent_may_run_the_job(
+    plane: Plane, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, job = await given(plane, provider, disconnect_timeout_s=90.0)
+    await agent.say(started(job))
+    plane.clock.jump(60.0 + 90.0 - 1)
+    monkeypatch.setattr("hodei.application.end_worker._CONFIRM_WITHIN_S", 0.0)
+    provider.destroy_gate.clear()
+    plane.run(plane.ender.end(agent.id, why=LOST, message="it was silent"))
+    await plane.settle()
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+
+
+async def test_a_second_end_waits_for_the_first(plane: Plane, provider: FakeProvider) -> None:
+    agent, _ = await given(plane, provider)
+    provider.destroy_gate.clear()
+    ends = [
+        plane.tasks.start(plane.ender.end(agent.id, why=why, message="m"), name="end")
+        for why in (LOST, None)
+    ]
+    await plane.settle()
+    assert [end.done() for end in ends] == [False, False]
+    provider.destroy_gate.set()
+    await plane.settle()
+    assert [end.done() for end in ends] == [True, True]
+    assert provider.destroyed == [agent.id]
+    await plane.ender.end(agent.id, why=None, message="once more")
+
+
+async def test_an_end_that_was_cancelled_can_be_begun_again(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    provider.destroy_gate.clear()
+    end = plane.tasks.start(plane.ender.end(agent.id, why=LOST, message="m"), name="end")
+    await plane.settle()
+    end.cancel()
+    await plane.settle()
+    provider.destroy_gate.set()
+    await plane.ender.end(agent.id, why=LOST, message="m")
+    assert (await plane.worker(agent.id)).state is WorkerState.LOST
+    assert (await plane.job(job.id)).state is JobState.QUEUED
+
+
+async def test_a_result_that_commits_while_its_worker_is_given_up_counts(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    await agent.say(started(job))
+    plane.store.gate.clear()
+    await agent.say(result(job))
+    plane.run(plane.ender.end(agent.id, why=LOST, message="it was silent"))
+    await plane.settle()
+    plane.store.gate.set()
+    await plane.settle()
+    ended = await plane.job(job.id)
+    assert (ended.state, [each.state for each in ended.attempts]) == (
+        JobState.SUCCEEDED,
+        [AttemptState.SUCCEEDED],
+    )
+    assert (await plane.worker(agent.id)).state is WorkerState.LOST
+
+
+async def test_a_store_that_is_away_delays_the_end_and_loses_nothing(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    plane.store.failures, plane.store.read_failures = 2, 2
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    assert plane.store.failed == 4
+    assert (await plane.job(job.id)).state is JobState.QUEUED
+    assert plane.fleet.get(agent.id) is None
+
+
+async def test_what_the_provider_saw_is_in_the_history(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, _ = await given(plane, provider)
+    stopped = InstanceStopped(worker_id=agent.id, reason="signal 9", exit_code=None)
+    await plane.ender.end(agent.id, why=LOST, message="signal 9", stopped=stopped)
+    events = await plane.store.read_events(
+        after=BEFORE_THE_FIRST, limit=100, streams=[f"worker:{agent.id}"]
+    )
+    assert WorkerStopped(reason="signal 9", exit_code=None) in [each.event for each in events]
+
+
+async def test_a_worker_of_a_provider_that_is_gone_ends_without_it(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    async with asyncio.timeout(1):
+        await plane.ender.end(agent.id, why=None, message="done")
+    assert (await plane.worker(agent.id)).state is WorkerState.TERMINATED
