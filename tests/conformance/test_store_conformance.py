@@ -480,6 +480,8 @@ class TestListJobs:
         assert (page.jobs, page.next_cursor, page.total) == ((c, b, a), "", 3)
         assert (await store.list_jobs(JobFilter(), limit=1, offset=1)).jobs == (b,)
         assert (await store.list_jobs(JobFilter(), limit=5, offset=9)).jobs == ()
+        queued = JobFilter(states=(JobState.QUEUED, JobState.FAILED))
+        assert (await store.list_jobs(queued, limit=1, offset=2)).jobs == (a,)
 
     async def test_of_nothing_is_one_empty_page(self, store: Store):
         page = await store.list_jobs(JobFilter(states=(JobState.FAILED,)), limit=3)
@@ -511,6 +513,12 @@ class TestListJobs:
         await put_worker(store, new_worker("w-1"))
         await put_worker(store, new_worker("w-2"))
 
+        of_jobs = (await store.list_jobs(JobFilter(), limit=1)).next_cursor
+        _, of_workers = await store.list_workers(include_ended=True, limit=1)
+        with pytest.raises(InvalidFieldsError):
+            await store.list_jobs(JobFilter(), limit=1, cursor=of_workers)
+        with pytest.raises(InvalidFieldsError):
+            await store.list_workers(include_ended=True, limit=1, cursor=of_jobs)
         for cursor in ("nonsense", "ä", "////", "a" * 1000, "am9iczp4", "MQ=="):
             with pytest.raises(InvalidFieldsError) as caught:
                 await store.list_jobs(JobFilter(), limit=1, cursor=cursor)

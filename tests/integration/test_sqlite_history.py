@@ -57,6 +57,7 @@ steps = st.lists(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)  # a history that fails is made shorter before it is shown
 @settings(max_examples=25, deadline=None)
 @given(steps=steps)
 def test_any_history_is_the_same_in_both_stores_and_in_rebuilt_tables(steps: list[tuple]):

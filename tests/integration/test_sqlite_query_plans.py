@@ -38,7 +38,7 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def statement(name: str, sql: str) -> str:
     if name.startswith("pick_"):
-        return f"WITH picked AS MATERIALIZED ({sql})\n{READS['picked_jobs']}"
+        return f"WITH picked AS ({sql})\n{READS['picked_jobs']}"
     return sql
 
 

@@ -130,18 +130,16 @@ def _give_up(job: Job, now: datetime, chance: Chance) -> list[JobEvent]:
     return decide.give_up(job, why=reason(ReasonCode.PROVISIONING_FAILED, "no worker"))
 
 
+_ONWARDS: Final[tuple[JobMove, ...]] = (_assign, _accept, _finish, _fall_due)
+
 JOB_MOVES: Final[tuple[JobMove, ...]] = (
-    # The common ones more than once, so that walks get far.
-    _assign,
-    _assign,
-    _accept,
-    _accept,
-    _finish,
-    _finish,
-    _fall_due,
-    _lose,
-    _cancel,
+    # What moves a job on comes often and what ends it seldom, so that walks get far.
+    *_ONWARDS * 3,
     _retry,
+    _lose,
+    *_ONWARDS * 2,
+    _cancel,
+    *_ONWARDS,
     _give_up,
 )
 

@@ -98,7 +98,9 @@ class MemoryStore:
             for number, job in enumerate(self._jobs.values())
             if matches(job, job_filter)
         ]
-        shown, next_cursor = newest_first(numbered, limit=limit, cursor=cursor, offset=offset)
+        shown, next_cursor = newest_first(
+            numbered, kind="jobs", limit=limit, cursor=cursor, offset=offset
+        )
         return JobPage(jobs=tuple(shown), next_cursor=next_cursor, total=len(numbered))
 
     async def queued_demands(self) -> list[QueuedDemand]:
@@ -158,7 +160,7 @@ class MemoryStore:
             for number, worker in enumerate(self._workers.values())
             if include_ended or not worker.has_ended
         ]
-        return newest_first(numbered, limit=limit, cursor=cursor, offset=0)
+        return newest_first(numbered, kind="workers", limit=limit, cursor=cursor)
 
     async def living_workers(self) -> list[Worker]:
         """See `WorkerStore.living_workers`; oldest first."""

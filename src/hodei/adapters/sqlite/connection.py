@@ -19,8 +19,6 @@ _CACHED_STATEMENTS: Final = 128
 """More than the statements of one connection, each in its few lengths (see `bulk`)."""
 
 _SETTINGS: Final = (
-    # A reader never waits for the writer, nor the writer for a reader.
-    "PRAGMA journal_mode = WAL",
     # A commit is on the disk when it returns.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
@@ -53,6 +51,7 @@ def connect(data_dir: Path, *, read_only: bool = False) -> sqlite3.Connection:
             cached_statements=_CACHED_STATEMENTS,
         )
         try:
+            _require_wal(connection, path)
             for setting in _SETTINGS:
                 connection.execute(setting)
             if read_only:
@@ -61,6 +60,16 @@ def connect(data_dir: Path, *, read_only: bool = False) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
+    # A reader never waits for the writer, nor the writer for a reader.
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreUnavailableError(
+            f"{path} is on a file system without shared memory, such as a network share: choose a "
+            "data directory on a local disk"
+        )
 
 
 @contextmanager

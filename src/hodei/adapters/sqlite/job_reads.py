@@ -29,7 +29,7 @@ def pick_jobs(
     connection: sqlite3.Connection, pick: LiteralString, parameters: Mapping[str, Any]
 ) -> dict[int, Job]:
     """The jobs at the positions that the query `pick` selects, by their positions."""
-    statement: LiteralString = f"WITH picked AS MATERIALIZED ({pick})\n{_SQL['picked_jobs']}"
+    statement: LiteralString = f"WITH picked AS ({pick})\n{_SQL['picked_jobs']}"
     jobs: dict[int, _JobParts] = {}
     attempts: dict[int, list[tuple[int, bytes]]] = {}
     for position, number, data, *created in connection.execute(statement, parameters):

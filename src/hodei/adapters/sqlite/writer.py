@@ -90,8 +90,9 @@ class Writer:
                 results = self._commit(group)
                 self._tell(partial(_deliver, results))
         finally:
-            self._connection.close()
             self._at_end()
+            # The last to leave, so that it is the one that moves the log into the database.
+            self._connection.close()
             self._tell(self._ended.set)
 
     def _next_group(self) -> list[_Request]:
