@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from hodei.application.bus import EventBus
 from hodei.application.cancel_job import CancelJob
 from hodei.application.connect_worker import ConnectWorker, Rhythm
@@ -153,8 +155,9 @@ class Plane:
             patience=Patience(lease_s=LEASE_S, enroll_timeout_s=ENROLL_TIMEOUT_S),
         )
         self.due = WakeDueJobs(journal=self.journal, jobs=self.store, fleet=self.fleet)
-        for part in (self.dispatcher, self.pool, self.watch):
-            self.fleet.on_change(part.notify)
+        self.fleet.on_slots(self.dispatcher.notify)
+        self.fleet.on_change(self.pool.notify)
+        self.fleet.on_change(self.watch.notify)
         self.bus.listen(Reactions(self.dispatcher, self.due, self.hub))
         self.parts = SessionParts(
             journal=self.journal,
@@ -190,12 +193,13 @@ class Plane:
         for each in work:
             self.tasks.start(each, name="of a test")
 
-    def run_all(self) -> None:
-        """Starts every part that runs by itself."""
+    def run_all(self, *, leases: bool = True) -> None:
+        """Starts every part that runs by itself; without `leases` silence is no death."""
+        if leases:
+            self.run(self.watch.run())
         self.run(
             self.dispatcher.run(),
             self.due.run(),
-            self.watch.run(),
             self.pool.run(),
             *(self.watch.watch(provider) for provider in self.providers),
         )
@@ -316,12 +320,15 @@ class Agent:
 
 
 @asynccontextmanager
-async def running(plane: Plane) -> AsyncIterator[Plane]:
-    """The plane with all its parts running; ended afterwards."""
-    await plane.load()
-    plane.run_all()
-    await plane.settle()
-    try:
-        yield plane
-    finally:
-        await plane.close()
+async def running(plane: Plane, *, leases: bool = True) -> AsyncIterator[Plane]:
+    """The plane with all its parts running, none of them pausing; ended afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hodei.application.keep_pool._PAUSE_S", 0)
+        patch.setattr("hodei.application.watch_workers._PAUSE_S", 0)
+        await plane.load()
+        plane.run_all(leases=leases)
+        await plane.settle()
+        try:
+            yield plane
+        finally:
+            await plane.close()

@@ -82,6 +82,7 @@ class Fleet:
         self._members: dict[WorkerId, Member] = {}
         self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
+        self._on_slots: list[Callable[[], None]] = []
 
     def load(self, workers: Sequence[Worker], held: Sequence[Job]) -> None:
         """Takes over what is stored.
@@ -101,8 +102,12 @@ class Fleet:
             self._hold(job.id)
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Calls `listener` whenever slots or workers may have come or gone."""
+        """Calls `listener` when workers may have come, gone, or become idle or full."""
         self._on_change.append(listener)
+
+    def on_slots(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` when slots may have come: after each job, so it must cost little."""
+        self._on_slots.append(listener)
 
     def get(self, worker_id: WorkerId) -> Member | None:
         """The worker, if it lives."""
@@ -126,23 +131,27 @@ class Fleet:
         return max(timeouts, default=0.0)
 
     def changed(self) -> None:
-        """Says that slots or workers may have come or gone."""
-        for listener in self._on_change:
-            listener()
+        """Says that workers, and with them slots, may have come or gone."""
+        _call(self._on_change)
+        _call(self._on_slots)
 
     def apply(self, events: Sequence[StoredEvent]) -> None:
         """Follows what was committed."""
-        touched = False
+        has_changed = has_slots = False
         for stored in events:
             kind, _, name = stored.stream.partition(":")
             if kind == "worker":
-                touched |= self._apply_to_worker(WorkerId(name), stored)
+                has_changed |= self._apply_to_worker(WorkerId(name), stored)
             elif isinstance(stored.event, JobAssigned):
-                self._hold(JobId(name))
-            else:
-                touched |= self._release(JobId(name))
-        if touched:
+                member = self._hold(JobId(name))
+                has_changed |= member is not None and len(member.jobs) >= member.worker.slots
+            elif (member := self._release(JobId(name))) is not None:
+                has_slots = True
+                has_changed |= not member.jobs
+        if has_changed:
             self.changed()
+        elif has_slots:
+            _call(self._on_slots)
 
     def _apply_to_worker(self, worker_id: WorkerId, stored: StoredEvent) -> bool:
         member = self._members.get(worker_id)
@@ -163,19 +172,25 @@ class Fleet:
             member.draining_since = now
         return True
 
-    def _hold(self, job_id: JobId) -> None:
+    def _hold(self, job_id: JobId) -> Member | None:
         job = self._held.get(job_id)
         if job is None or job.current is None:
-            return
+            return None
         member = self._members.get(job.current.worker_id)
         if member is not None:
             member.jobs[job_id] = job.spec.resources
             self._holders[job_id] = member
+        return member
 
-    def _release(self, job_id: JobId) -> bool:
+    def _release(self, job_id: JobId) -> Member | None:
         if job_id in self._held or (member := self._holders.pop(job_id, None)) is None:
-            return False
+            return None
         del member.jobs[job_id]
         if not member.jobs:
             member.idle_since = self._clock.monotonic()
-        return True
+        return member
+
+
+def _call(listeners: Sequence[Callable[[], None]]) -> None:
+    for listener in listeners:
+        listener()

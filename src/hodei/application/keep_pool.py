@@ -26,6 +26,8 @@ log = structlog.get_logger()
 _LONGEST_NAP_S = 60.0
 """A pool with nothing due looks again after this, as the safety net under events."""
 _SHORTEST_NAP_S = 0.05
+_PAUSE_S = 0.01
+"""Between two looks: one costs some microseconds a worker, and under load each job asks for one."""
 _RETRY_AFTER_S = 0.5
 """Wait before another worker is begun when the store was not available."""
 
@@ -99,6 +101,7 @@ class PoolKeeper:
         while True:
             self._scale_up()
             due_s = await self._tidy()
+            await asyncio.sleep(_PAUSE_S)
             await self._wake.wait_up_to(max(_SHORTEST_NAP_S, min(due_s, _LONGEST_NAP_S)))
 
     async def close(self) -> None:

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 _LONGEST_NAP_S = 300.0
 """The reconciler's round, as the safety net under events."""
+_PAUSE_S = 0.01
+"""Between two looks at the leases: under load each job asks for one."""
 _RETRY_AFTER_S = 1.0
 """Wait before a provider that could not be asked is asked again."""
 _DRAINED_GRACE_S = 30.0
@@ -125,6 +127,7 @@ class WatchWorkers:
                     continue
                 why, message = self._verdict(member)
                 self._end(member.worker.id, why, message)
+            await asyncio.sleep(_PAUSE_S)
             await self._wake.wait_up_to(next_s)
 
     def _deadline(self, member: Member) -> float:

@@ -167,8 +167,9 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         patience=Patience(lease_s=config.lease_s, enroll_timeout_s=config.local.enroll_timeout_s),
     )
     due = WakeDueJobs(journal=journal, jobs=base.store, fleet=fleet)
-    for part in (dispatcher, pool, watch):
-        fleet.on_change(part.notify)
+    fleet.on_slots(dispatcher.notify)
+    fleet.on_change(pool.notify)
+    fleet.on_change(watch.notify)
     bus.listen(Reactions(dispatcher, due, hub))
     parts = SessionParts(
         journal=journal,
