@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from conformance.stores_under_test import NOON, at, new_job, new_worker, put_worker
 
+from conformance.stores_under_test import NOON, at, new_job, new_worker, put_worker
 from hodei.adapters.memory import MemoryStore
 from hodei.kernel.errors import BrokenError
 from hodei.kernel.ids import BEFORE_THE_FIRST
