@@ -26,6 +26,7 @@ class FlakyStore(MemoryStore):
         """Reads that fail from now on."""
         self.failed = 0
         self.commits = 0
+        self.reads = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.before_commit: Callable[[Batch], Awaitable[None]] = _nothing
@@ -52,6 +53,7 @@ class FlakyStore(MemoryStore):
 
     async def _turn(self) -> None:
         await super()._turn()
+        self.reads += 1
         if self.read_failures:
             self.read_failures -= 1
             self.failed += 1
