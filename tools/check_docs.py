@@ -9,11 +9,14 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import click
+from typing import Any
 
 from check_files import tracked_files
 from hodei.cli.app import command as hodei_command
+
+# typer has a click of its own, whose classes it keeps to itself.
+Command = Any
+Option = Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -58,7 +61,7 @@ def command_lines(text: str) -> Iterator[str]:
         yield match.group("line")
 
 
-def wrong_command(line: str, targets: set[str], root: click.Command) -> str | None:
+def wrong_command(line: str, targets: set[str], root: Command) -> str | None:
     """What is wrong with a command line, or None."""
     try:
         words = shlex.split(line, comments=True)
@@ -75,7 +78,7 @@ def wrong_command(line: str, targets: set[str], root: click.Command) -> str | No
     return wrong_hodei(words[1:], root)
 
 
-def wrong_hodei(words: list[str], command: click.Command) -> str | None:
+def wrong_hodei(words: list[str], command: Command) -> str | None:
     """What is wrong with the words after `hodei`, or None."""
     path = "hodei"
     while words:
@@ -89,7 +92,7 @@ def wrong_hodei(words: list[str], command: click.Command) -> str | None:
                 return f"{path} has no option {name}"
             if words and not (given or option.is_flag or option.count):
                 words.pop(0)
-        elif isinstance(command, click.Group):
+        elif hasattr(command, "commands"):
             following = command.commands.get(word)
             if following is None:
                 return f"{path} has no command {word}"
@@ -99,15 +102,13 @@ def wrong_hodei(words: list[str], command: click.Command) -> str | None:
     return None
 
 
-def option_named(command: click.Command, name: str) -> click.Option | None:
+def option_named(command: Command, name: str) -> Option:
     """The option of a command, `--help` included, or None."""
-    context = click.Context(command)
-    for parameter in command.get_params(context):
-        if isinstance(parameter, click.Option) and name in {
-            *parameter.opts,
-            *parameter.secondary_opts,
-        }:
-            return parameter
+    for parameter in command.get_params(command.context_class(command)):
+        if parameter.param_type_name == "option":
+            names = {*parameter.opts, *parameter.secondary_opts}
+            if name in names:
+                return parameter
     return None
 
 

@@ -18,4 +18,4 @@ fail takes-too-long 124 --timeout 500ms -- sleep 60
 fail is-not-there 127 -- no-such-program --at all
 
 echo "== what is known of them afterwards"
-"$hodei" jobs list --state FAILED,TIMED_OUT
+"$hodei" jobs list --state FAILED --state TIMED_OUT

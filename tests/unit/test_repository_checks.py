@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
-import click
 import pytest
+import typer
+import typer.main
 
 import check_docs
 import check_files
@@ -62,29 +64,24 @@ def test_links_to_missing_files_and_headings_are_found(tmp_path: Path) -> None:
     ]
 
 
-@click.group()
-def program() -> None:
+def program() -> check_docs.Command:
     """Stands for the command line."""
+    app, jobs = typer.Typer(), typer.Typer()
 
+    @app.command(context_settings={"allow_interspersed_args": False})
+    def run(words: list[str], name: str = "", *, detach: bool = False) -> None:
+        """Takes a command line of its own."""
 
-@program.command(context_settings={"allow_interspersed_args": False})
-@click.option("--name")
-@click.option("--detach", is_flag=True)
-@click.argument("words", nargs=-1)
-def run(name: str, detach: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 - click's way
-    """Takes a command line of its own."""
+    @jobs.command()
+    def show(job: str, output: Annotated[str, typer.Option("--output", "-o")] = "") -> None:
+        """Takes an argument."""
 
+    @jobs.command()
+    def drop(job: str) -> None:
+        """Makes it a group of two."""
 
-@program.group()
-def jobs() -> None:
-    """Has commands below it."""
-
-
-@jobs.command()
-@click.argument("job")
-@click.option("--output", "-o")
-def show(job: str, output: str) -> None:
-    """Takes an argument."""
+    app.add_typer(jobs, name="jobs")
+    return typer.main.get_command(app)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +98,7 @@ def show(job: str, output: str) -> None:
     ],
 )
 def test_a_command_line_that_works_passes(line: str) -> None:
-    assert check_docs.wrong_command(line, {"test"}, program) is None
+    assert check_docs.wrong_command(line, {"test"}, program()) is None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +112,7 @@ def test_a_command_line_that_works_passes(line: str) -> None:
     ],
 )
 def test_a_command_line_that_was_renamed_is_found(line: str, problem: str) -> None:
-    assert check_docs.wrong_command(line, {"test"}, program) == problem
+    assert check_docs.wrong_command(line, {"test"}, program()) == problem
 
 
 def test_command_lines_are_read_from_blocks_and_from_running_text() -> None:
