@@ -14,9 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from hodei.agent.bootstrap import parse_document
+from hodei.agent.identity import ChildKeySource, make_key
+from hodei.agent.keeper import Prepared
 from hodei.agent.main import main
-from hodei.agent.program import Prepared
 from hodei.agent.slots import SlotProcess
+
+
+def given_key() -> list[str]:
+    """A key and its request: made here, where cryptography is loaded, it takes no time."""
+    return [part.hex() for part in make_key()]
+
+
+class GivenKeySource:
+    """Gives one key, and makes all others."""
+
+    def __init__(self, key_pem: str, csr_der: str) -> None:
+        self._given: tuple[bytes, bytes] | None = bytes.fromhex(key_pem), bytes.fromhex(csr_der)
+
+    async def new_key(self) -> tuple[bytes, bytes]:
+        given, self._given = self._given, None
+        return given or await ChildKeySource().new_key()
 
 
 class AgentProcess:
@@ -36,10 +53,10 @@ class AgentProcess:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 str(Path(__file__)),
-                json.dumps({"work_dir": str(work_dir), "tuning": tuning}),
+                json.dumps({"work_dir": str(work_dir), "tuning": tuning, "key": given_key()}),
                 stdin=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, "HODEI_OTP_TOKEN": "not for jobs", "SEEN": "by jobs"},
+                env={**os.environ, "HODEI_OWN": "not for jobs", "SEEN": "by jobs"},
                 start_new_session=True,
             )
         assert process.stdin is not None
@@ -109,12 +126,11 @@ class AgentProcess:
 def _run() -> int:
     given = json.loads(sys.argv[1])
 
-    def prepare(document: bytes, work_dir: Path) -> Prepared:
+    def prepare(document: bytes, work_dir: Path, _key_fd: int | None = None, /) -> Prepared:
         bootstrap = parse_document(document)
 
         def run(slots: Sequence[SlotProcess]) -> int:
             from hodei.agent.channel import Keepalive  # noqa: PLC0415
-            from hodei.agent.identity import ChildKeySource  # noqa: PLC0415
             from hodei.agent.reactor.core import Limits  # noqa: PLC0415
             from hodei.agent.shell import Tuning, run_agent  # noqa: PLC0415
 
@@ -128,7 +144,7 @@ def _run() -> int:
                 bootstrap,
                 work_dir=work_dir,
                 slots=slots,
-                key_source=ChildKeySource(),
+                key_source=GivenKeySource(*given["key"]),
                 tuning=Tuning(limits=limits, keepalive=keepalive, renew_share=renew_share),
             )
 

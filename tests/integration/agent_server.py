@@ -81,8 +81,11 @@ class FakeServer(services.WorkerAgentServiceServicer):
 
     @classmethod
     @asynccontextmanager
-    async def serving(cls, directory: Path) -> AsyncIterator["FakeServer"]:
+    async def serving(
+        cls, directory: Path, *, heartbeat_interval_s: float = 15.0
+    ) -> AsyncIterator["FakeServer"]:
         fake = cls(directory)
+        fake.heartbeat_interval_s = heartbeat_interval_s
         await fake.start()
         try:
             yield fake

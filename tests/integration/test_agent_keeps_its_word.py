@@ -190,7 +190,7 @@ async def test_a_job_without_a_server_for_too_long_is_ended(
 async def test_an_agent_without_a_server_for_too_long_ends(
     server: FakeServer, directory: Path
 ) -> None:
-    async with agent_of(server, directory, agent_timeout_s=0.5) as agent:
+    async with agent_of(server, directory, agent_timeout_s=2.0) as agent:
         await server.until(lambda: server.streams)
         await server.stop()
         assert await agent.exit_code() == 4

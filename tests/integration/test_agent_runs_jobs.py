@@ -27,7 +27,7 @@ async def session(
     """One server and one agent for all: it takes a second to start one."""
     directory = tmp_path_factory.mktemp("agent")
     async with (
-        FakeServer.serving(directory / "ca") as fake,
+        FakeServer.serving(directory / "ca", heartbeat_interval_s=0.2) as fake,
         AgentProcess.running(fake.bootstrap(), directory / "agent") as process,
     ):
         await fake.until(lambda: fake.streams)
