@@ -111,6 +111,12 @@ def join(server: HodeiServer, **labels: str) -> Member:
     )
 
 
+def counted(server: HodeiServer, name: str) -> int:
+    """How often something was counted since the server started."""
+    with server.client() as client:
+        return client.server_info().counters.get(name, 0)
+
+
 def assert_refused(call: Callable[[], object]) -> str:
     """Fails unless the call is refused; returns what was said."""
     with pytest.raises(grpc.RpcError) as raised:
@@ -140,10 +146,13 @@ def test_a_password_used_again_with_the_same_key_gives_the_same_certificate(
 def test_a_password_used_again_with_another_key_is_refused_and_logged(server: HodeiServer) -> None:
     invitation = invite(server)
     register(server, worker_id=invitation.worker_id, otp=invitation.otp, key=Key.make())
+    before = counted(server, "enrolments_refused")
     assert_refused(
         lambda: register(server, worker_id=invitation.worker_id, otp=invitation.otp, key=Key.make())
     )
-    eventually(lambda: invitation.worker_id in server.log, what="the refusal in the log")
+    assert counted(server, "enrolments_refused") == before + 1
+    refusals = [line for line in server.log.splitlines() if "refused" in line]
+    assert any(invitation.worker_id in line for line in refusals), server.log
     assert invitation.otp not in server.log
 
 
@@ -152,6 +161,18 @@ def test_a_password_is_good_for_its_own_worker_only(server: HodeiServer) -> None
     assert_refused(lambda: register(server, worker_id=other.worker_id, otp=one.otp, key=Key.make()))
     assert_refused(
         lambda: register(server, worker_id="nobody-invited-me", otp=one.otp, key=Key.make())
+    )
+
+
+@pytest.mark.timeout(60)
+def test_a_password_that_comes_late_is_refused(start_server: Callable[..., HodeiServer]) -> None:
+    own = start_server(otp_ttl="10s")
+    invitation = invite(own)
+    eventually(
+        lambda: SystemClock().now() > invitation.expires_at, within_s=20, what="its last moment"
+    )
+    assert_refused(
+        lambda: register(own, worker_id=invitation.worker_id, otp=invitation.otp, key=Key.make())
     )
 
 
@@ -300,10 +321,12 @@ def test_a_result_with_an_old_token_changes_nothing(server: HodeiServer) -> None
             job_started=pb.JobStarted(job_id=job.id, attempt=run.attempt, token=run.token, pid=1)
         )
         eventually(lambda: client.get(job.id).state == "RUNNING", what="RUNNING")
+        before = counted(server, "results_refused")
         stream.send(result=result(run, token=run.token - 1))
         assert stream.expect("result_ack").result_ack.recorded is False
         assert client.get(job.id).state == "RUNNING"
-        eventually(lambda: "stale" in server.log, what="the refusal in the log")
+        assert counted(server, "results_refused") == before + 1
+        assert any(job.id in line and "refused" in line for line in server.log.splitlines())
         stream.send(result=result(run, token=run.token))
         assert stream.expect("result_ack").result_ack.recorded is True
         assert client.wait(job.id).state == "SUCCEEDED"
