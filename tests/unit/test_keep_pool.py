@@ -67,7 +67,7 @@ async def test_jobs_that_no_worker_could_run_bring_none_up_and_say_why() -> None
             spec(selector=Selector(match_labels={"zone": "moon"})),
         )
         for _ in range(3):
-            plane.pool.notify()
+            plane.fleet.changed()
             await plane.settle()
         assert provider.requests == []
         assert "CPU" in plane.explain.explain(await plane.job(large))
@@ -96,7 +96,7 @@ async def test_an_idle_worker_beyond_the_warm_ones_is_drained_after_its_time() -
         await finish(agents[1], plane)
         assert [drained(agent) for agent in agents] == [False, False]
         plane.clock.jump(1)
-        plane.pool.notify()
+        plane.fleet.changed()
         await plane.settle()
         assert [drained(agent) for agent in agents] == [True, False]
 
@@ -115,7 +115,7 @@ async def test_warm_workers_stay_however_long_they_are_idle() -> None:
     async with pool(provider, warm=1, max_age_s=10_000_000) as plane:
         agent = await plane.agent_of(provider)
         plane.clock.jump(RULES.idle_timeout_s * 10)
-        plane.pool.notify()
+        plane.fleet.changed()
         await plane.settle()
         assert not drained(agent)
 
@@ -129,7 +129,7 @@ async def test_old_workers_are_drained_one_at_a_time_also_when_they_are_always_b
         await plane.settle()
         plane.clock.jump(RULES.max_age_s)
         for _ in range(3):
-            plane.pool.notify()
+            plane.fleet.changed()
             await plane.settle()
         assert [drained(agent) for agent in agents].count(True) == 1
         first = next(agent for agent in agents if drained(agent))
@@ -148,17 +148,17 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_o
         failed = len(provider.requests)
         # The first four at once, and the second four that were begun before the fifth failed.
         assert 5 <= failed <= 8
-        plane.pool.notify()
+        plane.fleet.changed()
         await plane.settle()
         assert len(provider.requests) == failed
         assert plane.pool.troubles() == {ProviderName("fake"): "it is on fire"}
         plane.clock.jump(60)
-        plane.pool.notify()
+        plane.fleet.changed()
         await plane.settle()
         assert len(provider.requests) == failed + 1
         provider.on_provision = failing(0)
         plane.clock.jump(60)
-        plane.pool.notify()
+        plane.fleet.changed()
         await plane.settle()
         assert len(provider.requests) == failed + 2
         for expected in (3, 4, 5):

@@ -73,17 +73,23 @@ class PoolKeeper:
             provider.name: _Pool(provider=provider, rules=rules) for provider, rules in pools
         }
         self._waiting: list[Waiting] = []
+        self._is_current = False
+        """Whether no worker has changed since the dispatcher said what waits. It is told of every
+        change too and speaks again; until then a job that has just got its worker would get
+        another."""
         self._requested: dict[WorkerId, ProviderName] = {}
         self._wake = Wake()
         self._tasks = TaskSet()
         self._is_closed = False
 
     def notify(self) -> None:
-        """Says that workers may have come or gone."""
+        """Says that workers may have come or gone, or have become idle or full."""
+        self._is_current = False
         self._wake.notify()
 
     def waiting(self, waiting: list[Waiting]) -> None:
         """Takes what the dispatcher could not place."""
+        self._is_current = True
         if waiting or self._waiting:
             self._waiting = waiting
             self._wake.notify()
@@ -112,9 +118,10 @@ class PoolKeeper:
     def _scale_up(self) -> None:
         if self._is_closed:
             return
-        for want in workers_wanted(self._waiting, self._coming(), self._sources()):
-            for _ in range(want.count):
-                self._begin(self._pools[ProviderName(want.provider)], want.for_job)
+        if self._is_current:
+            for want in workers_wanted(self._waiting, self._coming(), self._sources()):
+                for _ in range(want.count):
+                    self._begin(self._pools[ProviderName(want.provider)], want.for_job)
         for pool in self._pools.values():
             # A busy worker with a free slot is as quick as an idle one.
             ready = sum(

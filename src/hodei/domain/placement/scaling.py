@@ -43,7 +43,8 @@ class Want:
 
     provider: str
     count: int
-    for_job: JobId
+    for_job: JobId | None
+    """The job that goes first, for the worker that it will have; None for the others'."""
 
 
 def workers_wanted(
@@ -61,16 +62,23 @@ def workers_wanted(
     wants: list[Want] = []
     for group in waiting:
         left = group.count
+        for_job: JobId | None = group.first_job
         for index, each in enumerate(coming):
             if left and slots_left[index] and not misfits(group.demand, each.offer):
                 used = min(left, slots_left[index])
                 slots_left[index] -= used
                 left -= used
+                for_job = None
         for index, source in enumerate(sources):
             if left <= 0 or may_make[index] <= 0 or misfits(group.demand, source.offer):
                 continue
             count = min(may_make[index], math.ceil(left / source.slots_per_worker))
             may_make[index] -= count
             left -= count * source.slots_per_worker
-            wants.append(Want(provider=source.offer.provider, count=count, for_job=group.first_job))
+            if for_job is not None:
+                wants.append(Want(provider=source.offer.provider, count=1, for_job=for_job))
+                count -= 1
+                for_job = None
+            if count:
+                wants.append(Want(provider=source.offer.provider, count=count, for_job=None))
     return wants
