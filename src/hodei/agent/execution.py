@@ -70,16 +70,18 @@ class Execution:
     async def run(self) -> None:
         """Reports `Spawned`, output and `ProcessGone`, or else `SpawnFailed`.
 
-        A slot that dies ends it without a word: whoever watches the slots tells of that.
+        A slot that dies ends it without a word: whoever watches the slots tells of that. Then, and
+        when it is cancelled, the workspace stays: processes may be left in it.
         """
         try:
             if await self._start():
                 await self._see_it_end()
         except SlotDiedError as error:
             log.warning("slot_died", slot=self._slot.index, message=str(error))
+            return
         finally:
             self._stop_feeding()
-            await self._clean_up()
+        await self._clean_up()
 
     async def _start(self) -> bool:
         try:

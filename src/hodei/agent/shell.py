@@ -135,7 +135,7 @@ class Shell:
                 return await self._serve()
 
     def _assemble(self, closing: ExitStack) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._exit_code: asyncio.Future[int] = loop.create_future()
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._info = worker_info(self._bootstrap, self._work_dir)
@@ -204,12 +204,15 @@ class Shell:
         self._events.append(event)
         if len(self._events) > 1:
             return
-        now = asyncio.get_running_loop().time
-        while self._events:
-            # Taken out only afterwards: what its effects emit queues up behind it.
-            for effect in self._reactor.handle(self._events[0], now()):
-                self._perform(effect)
-            self._events.popleft()
+        try:
+            while self._events:
+                # Taken out only afterwards: what its effects emit queues up behind it.
+                for effect in self._reactor.handle(self._events[0], self._loop.time()):
+                    self._perform(effect)
+                self._events.popleft()
+        except Exception as error:  # noqa: BLE001 - a defect; whoever called must not go on with it
+            log.error("agent_broken", error)
+            self._exit(EXIT_BROKEN)
 
     def _perform(self, effect: Effect) -> None:
         match effect:

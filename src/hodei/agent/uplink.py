@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from hodei.agent.certificates import lifetime_s
 from hodei.agent.channel import Keepalive, mutual_tls
@@ -24,6 +24,8 @@ from hodei.agent.wire_messages import Vitals, encode_hello
 from hodei.kernel.errors import BrokenError, RefusedError
 from hodei.kernel.version import VERSION
 from hodei.wire import hodei_all_in_one_pb2 as pb
+
+FINISH_WITHIN_S: Final = 3.0
 
 StartTask = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
@@ -72,10 +74,10 @@ class Uplink:
             self._connection.send(message)
 
     async def finish(self) -> None:
-        """Sends what waits and closes the connection, if there is one."""
+        """Sends what waits, and closes the connection; a server that does not take it is left."""
         if self._connection is not None and self._task is not None:
             self._connection.finish()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=FINISH_WITHIN_S)
 
     def renew(self) -> None:
         """Gets a new certificate: `CertificateRenewed` or `RenewalFailed`."""

@@ -29,8 +29,7 @@ class Workspaces:
         self._prefix = os.fsencode(directory) + b"/"
         self._spare: list[bytes] = []
         self._numbers = itertools.count()
-        if directory.exists():
-            shutil.rmtree(directory)
+        _remove_tree(os.fsencode(directory))
         directory.mkdir(mode=0o700, parents=True)
 
     def make(self, key: JobKey) -> bytes:
@@ -70,18 +69,21 @@ class Workspaces:
         Raises:
             OSError: Something of it cannot be removed.
         """
-        path = self._path(key)
-        with suppress(FileNotFoundError):
-            try:
-                shutil.rmtree(path)
-            except PermissionError:
-                # Some tools make directories that even their owner cannot empty.
-                for parent, _, _ in os.walk(path):
-                    os.chmod(parent, 0o700)  # noqa: PTH101 - as above
-                shutil.rmtree(path)
+        _remove_tree(self._path(key))
 
     def _path(self, key: JobKey) -> bytes:
         return b"%s%s.%d" % (self._prefix, key.job_id.encode(), key.attempt)
+
+
+def _remove_tree(path: bytes) -> None:
+    with suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(path)
+        except PermissionError:
+            # Some tools make directories that even their owner cannot empty.
+            for parent, _, _ in os.walk(path):
+                os.chmod(parent, 0o700)  # noqa: PTH101 - bytes
+            shutil.rmtree(path)
 
 
 def write_script(path: Path, script: Script) -> tuple[bytes, ...]:
