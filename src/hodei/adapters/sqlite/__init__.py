@@ -1,8 +1,8 @@
 """The store on SQLite, for one server.
 
 `store` is the port's implementation: commits go to the one thread of `writer`, reads to the pool of
-`reader`. `rows` and `group` say what is written, `*_reads` and `job_list` what is read, `schema` and
-`migrate` what the database looks like. The SQL is in the `.sql` files, by name.
+`reader`. `hodei.wire.store_rows` and `store_group` say what is written, `*_reads` and `job_list` what
+is read, `schema` and `migrate` what the database looks like. The SQL is in the `.sql` files, by name.
 """
 
 from .store import SqliteStore

@@ -8,8 +8,8 @@ from typing import Any, Final
 from hodei.kernel.ids import Position
 from hodei.ports.stores import StoredEvent
 from hodei.wire import event_codec
+from hodei.wire.instants import from_micros
 
-from .instants import from_micros
 from .named_sql import load
 
 _SQL: Final = load("reads.sql")

@@ -5,9 +5,9 @@ import sqlite3
 from typing import Any, Final, LiteralString, cast
 
 from hodei.ports.stores import JobFilter, JobPage
+from hodei.wire.cursors import decode_cursor, encode_cursor
+from hodei.wire.instants import to_micros
 
-from .cursors import decode_cursor, encode_cursor
-from .instants import to_micros
 from .job_reads import load_at
 from .named_sql import load
 

@@ -11,10 +11,10 @@ from hodei.domain.jobs.job import Job
 from hodei.kernel.ids import JobId, WorkerId
 from hodei.ports.stores import QueuedDemand
 from hodei.wire import event_codec, state_codec
+from hodei.wire.instants import from_micros, to_micros
+from hodei.wire.store_rows import due_at
 
-from .instants import from_micros, to_micros
 from .named_sql import load
-from .rows import due_at
 
 _SQL: Final = load("reads.sql")
 

@@ -19,11 +19,11 @@ from hodei.ports.stores import (
     QueuedDemand,
     StoredEvent,
 )
+from hodei.wire.store_rows import PreparedBatch, committed_events, prepare
 
 from . import event_reads, job_list, job_reads, schema, worker_reads
 from .connection import connect, translated_errors
 from .reader import ReaderPool
-from .rows import JOB_STREAM, WORKER_STREAM, PreparedBatch, prepare
 from .writer import Writer
 
 _PREPARED_INLINE: Final = 32
@@ -61,7 +61,7 @@ class SqliteStore:
         """See `EventStore.commit`."""
         outcome = await self._writer.write(await self._prepared(batch))
         if isinstance(outcome, int):
-            return Committed(events=_as_stored(batch, outcome))
+            return Committed(events=committed_events(batch, outcome))
         return Conflict(streams=outcome)
 
     async def read_events(
@@ -151,27 +151,3 @@ def _open(data_dir: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
-
-
-def _as_stored(batch: Batch, first: int) -> tuple[StoredEvent, ...]:
-    writes = (
-        *((JOB_STREAM, each) for each in batch.jobs),
-        *((WORKER_STREAM, each) for each in batch.workers),
-    )
-    numbered = (
-        (prefix + write.after.id, write.after.version - len(write.events) + index, event)
-        for prefix, write in writes
-        for index, event in enumerate(write.events, start=1)
-    )
-    return tuple(
-        StoredEvent(
-            position=Position(position),
-            stream=stream,
-            version=version,
-            event=event,
-            at=batch.at,
-            correlation_id=batch.correlation_id,
-            causation_id=batch.causation_id,
-        )
-        for position, (stream, version, event) in enumerate(numbered, start=first)
-    )

@@ -6,8 +6,8 @@ from typing import Final
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.ids import WorkerId
 from hodei.wire import state_codec
+from hodei.wire.cursors import decode_cursor, encode_cursor
 
-from .cursors import decode_cursor, encode_cursor
 from .named_sql import load
 
 _SQL: Final = load("reads.sql")

@@ -11,12 +11,12 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
 from hodei.ports.stores import StoreUnavailableError
+from hodei.wire.store_group import GroupPlan, Head
+from hodei.wire.store_rows import PreparedBatch
 
 from .bulk import BulkStatement
 from .connection import transaction, translate
-from .group import GroupPlan, Head
 from .named_sql import load
-from .rows import PreparedBatch
 
 _SQL: Final = load("writes.sql")
 _INSERT_EVENTS: Final = BulkStatement(_SQL["insert_events"])

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hodei.domain.jobs.states import JobState
-
-from .rows import (
+from hodei.wire.store_rows import (
     JOB_STREAM,
     WORKER_STREAM,
     PreparedBatch,

@@ -16,9 +16,9 @@ from conformance.stores_under_test import (
     spec,
 )
 from hodei.adapters.sqlite.bulk import BulkStatement
-from hodei.adapters.sqlite.group import GroupPlan, Head
-from hodei.adapters.sqlite.rows import PreparedBatch, prepare
 from hodei.ports.stores import Batch, JobWrite, WorkerWrite
+from hodei.wire.store_group import GroupPlan, Head
+from hodei.wire.store_rows import PreparedBatch, prepare
 
 DEMAND = demand_id_of(spec())
 

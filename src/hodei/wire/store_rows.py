@@ -1,4 +1,7 @@
-"""A batch as rows: everything that can be made ready before the writer thread gets it."""
+"""A batch as the rows of a database: everything that can be made ready before it is written.
+
+Shared by the stores that have tables; what each writes of it is its own affair.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,18 +21,18 @@ from hodei.domain.placement.demand import demand_of
 from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import BrokenError
-from hodei.ports.stores import Batch
+from hodei.kernel.ids import Position
+from hodei.ports.stores import Batch, StoredEvent
 from hodei.wire import event_codec, state_codec
 from hodei.wire.event_codec import EncodedEvent
-
-from .instants import to_micros
+from hodei.wire.instants import to_micros
 
 JOB_STREAM = "job:"
 WORKER_STREAM = "worker:"
 
 
 class JobRow(NamedTuple):
-    """A row of `jobs` but for its position, which only the writer knows."""
+    """A row of `jobs` but for its position, which only the one that writes knows."""
 
     id: str
     version: int
@@ -49,7 +52,7 @@ class WorkerRow(NamedTuple):
 
     id: str
     version: int
-    has_ended: int
+    has_ended: bool
     data: bytes
 
 
@@ -122,10 +125,35 @@ def prepare_worker(worker: Worker, events: Sequence[WorkerEvent]) -> PreparedWor
     row = WorkerRow(
         id=worker.id,
         version=worker.version,
-        has_ended=int(worker.has_ended),
+        has_ended=worker.has_ended,
         data=state_codec.encode_worker(worker),
     )
     return PreparedWorker(row=row, events=tuple(map(event_codec.encode, events)))
+
+
+def committed_events(batch: Batch, first: int) -> tuple[StoredEvent, ...]:
+    """The events of a batch as they are stored when the first is at position `first`."""
+    writes = (
+        *((JOB_STREAM, each) for each in batch.jobs),
+        *((WORKER_STREAM, each) for each in batch.workers),
+    )
+    numbered = (
+        (prefix + write.after.id, write.after.version - len(write.events) + index, event)
+        for prefix, write in writes
+        for index, event in enumerate(write.events, start=1)
+    )
+    return tuple(
+        StoredEvent(
+            position=Position(position),
+            stream=stream,
+            version=version,
+            event=event,
+            at=batch.at,
+            correlation_id=batch.correlation_id,
+            causation_id=batch.causation_id,
+        )
+        for position, (stream, version, event) in enumerate(numbered, start=first)
+    )
 
 
 def _job_row(job: Job, demand_id: str) -> JobRow:
