@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +81,9 @@ def test_a_slow_reader_of_the_run_loses_nothing_and_can_still_interrupt_it(
     server: HodeiServer,
 ) -> None:
     process = server.start_cli("run", "--id", "loud", "--", "yes")
-    eventually(lambda: job_of(server, "loud")["state"] == "RUNNING", what="the job to run")
+    eventually(
+        lambda: job_of(server, "loud").get("state") == "RUNNING", within_s=30, what="the job to run"
+    )
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -118,11 +121,10 @@ def test_a_detached_run_prints_the_id_only_and_can_be_followed_later(server: Hod
     )
 
 
-def test_a_script_comes_from_a_file_or_from_stdin(server: HodeiServer, tmp_path: object) -> None:
-    file = f"{tmp_path}/script.py"
-    with open(file, "w", encoding="utf-8") as script:
-        script.write("#!/usr/bin/env python3\nprint('from', 'python')\n")
-    assert server.cli("run", "--script", file).stdout == b"from python\n"
+def test_a_script_comes_from_a_file_or_from_stdin(server: HodeiServer, tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    file.write_text("#!/usr/bin/env python3\nprint('from', 'python')\n")
+    assert server.cli("run", "--script", str(file)).stdout == b"from python\n"
     piped = server.cli("run", "--script", "-", stdin=b"echo from bash $0 | wc -w\n")
     assert piped.stdout.strip() == b"3"
     picked = server.cli("run", "--script", "-", "--interpreter", "sh", stdin=b"echo from sh\n")

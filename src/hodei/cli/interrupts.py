@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -12,13 +12,10 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """Catches both signals for as long as it is open.
 
-    The first and the second are there to be acted on. Any after them ends the process at once,
-    whatever it waits for.
+    The first and the second are there to be acted on. Any after them ends the process at once.
     """
 
-    def __init__(self, *, leave_on: int) -> None:
-        """`leave_on` says which one ends the process: 2 for the second, 3 for the third."""
-        self._leave_on = leave_on
+    def __init__(self) -> None:
         self._received: list[int] = []
         self._first = asyncio.Event()
         self._second = asyncio.Event()
@@ -35,6 +32,13 @@ class Interrupts:
     async def second(self) -> None:
         """Waits for the second signal."""
         await self._second.wait()
+
+    def leave(self) -> NoReturn:
+        """Ends the process at once.
+
+        Not by an exception: a thread that writes to a reader who does not read would be waited for.
+        """
+        os._exit(self.exit_code or 1)
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -54,8 +58,10 @@ class Interrupts:
 
     def _receive(self, number: int) -> None:
         self._received.append(number)
-        if len(self._received) >= self._leave_on:
-            # Not by an exception: a thread that writes to a reader who does not read would be
-            # waited for.
-            os._exit(128 + self._received[0])
-        (self._first if len(self._received) == 1 else self._second).set()
+        match len(self._received):
+            case 1:
+                self._first.set()
+            case 2:
+                self._second.set()
+            case _:
+                self.leave()

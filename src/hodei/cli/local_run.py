@@ -44,13 +44,13 @@ async def run_locally(request: JobRequest, options: RunOptions) -> int:
     begun = clock.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="hodei-run-") as directory,
-        Interrupts(leave_on=3) as interrupts,
+        Interrupts() as interrupts,
     ):
         async with running_server(_config(Path(directory))) as addresses:
             _tell(f"control plane ready in {clock.monotonic() - begun:.3f} s, for this job only")
             async with AsyncClient(addresses.grpc) as client:
                 life = _Life(client, await client.submit(**request), options)
-                await until_first(life.live(), life.cancel_on(interrupts), interrupts.second())
+                await until_first(life.live(), life.cancel_on(interrupts))
                 exit_code = life.exit_code
     _advise()
     return exit_code if interrupts.exit_code is None else interrupts.exit_code
@@ -78,7 +78,7 @@ class _Life:
         self.exit_code = tell_end(ended, self._options) if self._is_read else EXIT_READER_LEFT
 
     async def cancel_on(self, interrupts: Interrupts) -> None:
-        """Cancels the job at the first signal."""
+        """Cancels the job at the first signal; returns at the second."""
         advice = "press Ctrl-C again to end it at once"
         await cancel_when_interrupted(self._client, self._job.id, interrupts, next_time=advice)
 

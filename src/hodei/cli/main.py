@@ -22,11 +22,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    from typer import Exit
+
     from hodei.cli.app import command
 
-    code = command()(args=words, prog_name="hodei", standalone_mode=False)
-    sys.stdout.flush()
-    return code if isinstance(code, int) else 0
+    tree = command()
+    try:
+        # Not its `main`, which turns a reader that has left into exit code 1 on its own.
+        with tree.make_context("hodei", words) as context:
+            tree.invoke(context)
+    except Exit as left:
+        return left.exit_code
+    finally:
+        sys.stdout.flush()
+    return 0
 
 
 def _report(failure: Failure, *, as_json: bool) -> int:

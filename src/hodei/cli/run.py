@@ -63,7 +63,7 @@ def tell_end(job: Job, options: RunOptions) -> int:
 async def cancel_when_interrupted(
     client: AsyncClient, job_id: str, interrupts: Interrupts, *, next_time: str
 ) -> None:
-    """Waits for a signal, then asks for the job's end. Never ends by itself."""
+    """Asks for the job's end at the first signal. Returns at the second, once that is asked for."""
     await interrupts.first()
     warn(f"cancelling job {job_id}; {next_time}")
     try:
@@ -72,7 +72,7 @@ async def cancel_when_interrupted(
         pass  # It has ended meanwhile, which is what was wanted.
     except HodeiError as error:
         warn(f"job {job_id} was not cancelled: {error}")
-    await asyncio.get_running_loop().create_future()
+    await interrupts.second()
 
 
 async def stream_output(
@@ -99,7 +99,7 @@ async def stream_output(
 
 
 async def _run_on_server(request: JobRequest, options: RunOptions) -> int:
-    with Interrupts(leave_on=2) as interrupts:
+    with Interrupts() as interrupts:
         async with AsyncClient(options.server or None) as client:
             # Drawn here, so that a job whose submission is interrupted can be cancelled.
             job = await client.submit(**{"id": SystemIdSource().new(), **request})
@@ -129,8 +129,10 @@ async def _follow(
         ended = await client.wait(job.id)
         exit_codes.append(tell_end(ended, options) if is_read else EXIT_READER_LEFT)
 
-    advice = "press Ctrl-C again to leave it to itself"
-    await until_first(
-        to_its_end(), cancel_when_interrupted(client, job.id, interrupts, next_time=advice)
-    )
+    async def until_left() -> None:
+        advice = "press Ctrl-C again to leave it to itself"
+        await cancel_when_interrupted(client, job.id, interrupts, next_time=advice)
+        interrupts.leave()
+
+    await until_first(to_its_end(), until_left())
     return exit_codes[0] if interrupts.exit_code is None else interrupts.exit_code
