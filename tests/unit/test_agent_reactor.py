@@ -633,8 +633,8 @@ def test_a_result_that_was_discarded_as_stale_is_forgotten_and_noted() -> None:
     ]
 
 
-def test_a_job_without_a_server_for_too_long_is_ended_with_its_grace() -> None:
-    agent = Agent().running(run(disconnect_timeout_s=30.0))
+def test_a_job_without_a_server_for_too_long_is_ended_with_a_short_grace() -> None:
+    agent = Agent().running(run(disconnect_timeout_s=30.0, grace_s=3600.0))
     assert ArmTimer(timer=timer("disconnect"), at=1030.0) in agent.on(
         StreamLost(detail="", chance=0.0)
     )

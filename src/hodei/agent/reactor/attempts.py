@@ -35,6 +35,10 @@ TIMEOUT: Final = "timeout"
 GRACE: Final = "grace"
 DISCONNECT: Final = "disconnect"
 
+UNREACHABLE_GRACE_S: Final = 10.0
+"""The longest grace of a job that is ended for want of a server. The server runs it again after its
+lease (60 s) and the job's `disconnect_timeout`; the agent may have noticed 40 s late."""
+
 STREAMS: Final = (LogStream.STDOUT, LogStream.STDERR)
 
 
@@ -204,11 +208,14 @@ class Attempts:
     def _bring_down(self, job: Job, now: float) -> None:
         """SIGTERM, then SIGKILL after the grace; at once when it is forced or has no grace."""
         assert job.slot is not None
-        if job.is_killed or job.run.grace_s <= 0:
+        grace_s = job.run.grace_s
+        if job.stop is not None and job.stop.reason_code is ReasonCode.SERVER_UNREACHABLE:
+            grace_s = min(grace_s, UNREACHABLE_GRACE_S)
+        if job.is_killed or grace_s <= 0:
             self._kill(job)
         else:
             self._effects.append(SignalTree(slot=job.slot))
-            self._arm(job, GRACE, now + job.run.grace_s)
+            self._arm(job, GRACE, now + grace_s)
 
     def _kill(self, job: Job) -> None:
         assert job.slot is not None
