@@ -13,8 +13,9 @@ _SECONDS_PER: Final = {
     "h": Decimal(3600),
     "d": Decimal(86400),
 }
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+# ASCII: other scripts' digits would be read too, and never be written.
+_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
 _BYTES_PER: Final = {
     "": 1,
@@ -27,7 +28,7 @@ _BYTES_PER: Final = {
     "Gi": 2**30,
     "Ti": 2**40,
 }
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|M|G|T|)B?")
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|M|G|T|)B?", re.ASCII)
 
 
 def parse_duration_s(text: str, *, field: str) -> float:
@@ -46,6 +47,7 @@ def parse_duration_s(text: str, *, field: str) -> float:
 
 def format_duration(seconds: float) -> str:
     """The shortest way to write a duration: `500ms`, `1.25s`, `2m`, `1h30m`."""
+    seconds = round(seconds, 3)
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     if seconds < 60:

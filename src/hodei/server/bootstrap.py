@@ -28,6 +28,7 @@ from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.provision_worker import Doors, ProvisionWorker
 from hodei.application.retry_job import RetryJob
 from hodei.application.session import SessionParts
+from hodei.application.stop_workers import StopWorkers
 from hodei.application.submit_jobs import SubmitJobs
 from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
@@ -72,6 +73,7 @@ class ControlPlane:
     due: WakeDueJobs
     ender: EndWorker
     orphans: GiveBackOrphans
+    stopper: StopWorkers
     tail: TailLogs
     jobs: JobUseCases
     workers: WorkerUseCases
@@ -192,6 +194,14 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         due=due,
         ender=ender,
         orphans=GiveBackOrphans(journal=journal, fleet=fleet, ids=base.ids),
+        stopper=StopWorkers(
+            bus=bus,
+            fleet=fleet,
+            pool=pool,
+            drainer=drainer,
+            ender=ender,
+            providers=base.providers,
+        ),
         tail=TailLogs(journal=journal, logs=base.logs, hub=hub),
         jobs=JobUseCases(
             journal=journal,

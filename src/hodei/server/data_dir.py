@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from hodei.kernel.clock import IdSource
 from hodei.kernel.errors import RefusedError
 from hodei.kernel.ids import ClusterId
@@ -98,8 +100,8 @@ class DataDir:
 
     def _ports(self) -> dict[str, int]:
         try:
-            return dict(json.loads((self.path / "ports.json").read_text()))
-        except (OSError, ValueError):
+            return msgspec.json.decode((self.path / "ports.json").read_bytes(), type=dict[str, int])
+        except (OSError, msgspec.DecodeError):
             return {}
 
     def _kept(self, name: str, make: Callable[[], bytes]) -> bytes:

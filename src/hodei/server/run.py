@@ -20,7 +20,6 @@ from hodei.server.config import ServerConfig
 from hodei.server.data_dir import DataDir
 from hodei.server.doors import add_services, addresses_of, doors_of, take_ports
 from hodei.server.parts import run_parts
-from hodei.server.stop_workers import stop_local_workers
 from hodei.server.trust_file import TrustFile
 
 __all__ = ["Addresses", "running_server", "serve"]
@@ -118,7 +117,7 @@ async def _start(
         listeners.health.is_draining = True
         await listeners.clients.set_serving(serving=False)
         if base.config.stop_workers_on_exit:
-            await stop_local_workers(base, plane)
+            await plane.stopper.stop(grace_s=base.config.stop_grace_s)
 
     stack.push_async_callback(drain)
     return addresses_of(base, listeners)
