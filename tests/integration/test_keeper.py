@@ -35,6 +35,7 @@ class KeptWorker:
             str(self.directory),
             stdin=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(document).encode())
@@ -90,12 +91,12 @@ async def test_the_agents_exit_code_is_the_keepers(worker: KeptWorker) -> None:
     assert worker.read("exit.json") == {"exit_code": 42, "signal": None}
 
 
-async def test_sigterm_and_sigint_are_for_the_agent(worker: KeptWorker) -> None:
+async def test_what_a_terminal_sends_to_all_reaches_the_agent_once(worker: KeptWorker) -> None:
     await worker.start(labels={"scenario": "until_signals"})
     until((worker.directory / "processes.json").exists)
     until((worker.directory / "work-ready").exists)
     assert worker.process is not None
-    worker.process.send_signal(signal.SIGINT)
+    os.killpg(worker.process.pid, signal.SIGINT)
     worker.process.send_signal(signal.SIGTERM)
     assert await worker.exit_code() == signal.SIGINT + signal.SIGTERM
 
@@ -108,6 +109,19 @@ async def test_a_killed_agent_takes_its_whole_tree_along(worker: KeptWorker) -> 
     assert none_live(tree), "the keeper's end is the proof"
     assert not any(lives(pid) for pid in slots)
     assert worker.read("exit.json") == {"exit_code": None, "signal": signal.SIGKILL}
+
+
+async def test_agent_and_slots_killed_at_once_leave_their_jobs_to_the_keeper(
+    worker: KeptWorker,
+) -> None:
+    tree = await worker.start_job()
+    victims = [worker.pid("agent"), *worker.slot_pids()]
+    # Stopped first, so that no slot sees the agent die.
+    for signum in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in reversed(victims):
+            os.kill(pid, signum)
+    assert await worker.exit_code(within_s=2) == 128 + signal.SIGKILL
+    assert none_live(tree)
 
 
 async def test_a_killed_keeper_takes_agent_and_tree_along(worker: KeptWorker) -> None:

@@ -74,6 +74,12 @@ def processes_of(tmp_path: Path, name: str) -> dict[str, int]:
     return {"keeper": record["keeper"]["pid"], "agent": record["agent"]["pid"]}
 
 
+def without_control_group(tmp_path: Path, name: str) -> None:
+    """Has the provider believe that none could be made."""
+    path = tmp_path / "workers" / name / "processes.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"cgroup": None}))
+
+
 def children_of(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -162,14 +168,32 @@ async def test_keeper_agent_and_slots_killed_at_once_leave_nothing_after_destroy
             os.kill(pid, signum)
     until(lambda: not any(lives(pid) for pid in victims))
     assert any(lives(each.pid) for each in tree), "else this test tries nothing"
-    marked = tree
     if without_cgroup:
-        record_path = tmp_path / "workers" / "busy" / "processes.json"
-        record_path.write_text(json.dumps(json.loads(record_path.read_text()) | {"cgroup": None}))
-        # The daemon has emptied its memory of the environment, not the kernel's.
+        without_control_group(tmp_path, "busy")
     assert (await next_stop(provider)).worker_id == "busy"
     await provider.destroy(handle)
-    assert not any(lives(each.pid) for each in marked)
+    # The daemon has emptied the environment that it sees, not the one that the kernel shows.
+    assert not any(lives(each.pid) for each in tree)
+
+
+async def test_a_slot_that_was_stopped_before_its_agent_died_is_found_by_the_lock_it_holds(
+    provider: LocalProvider, tmp_path: Path
+) -> None:
+    handle, tree = await with_a_job(provider, tmp_path)
+    without_control_group(tmp_path, "busy")
+    pids = processes_of(tmp_path, "busy")
+    slots = children_of(pids["agent"])
+    for signum, victims in (
+        (signal.SIGSTOP, [pids["keeper"], *slots]),
+        (signal.SIGKILL, pids.values()),
+    ):
+        for pid in victims:
+            os.kill(pid, signum)
+    until(lambda: not any(lives(pid) for pid in pids.values()))
+    assert all(lives(pid) for pid in slots), "else this test tries nothing"
+    await provider.destroy(handle)
+    until(lambda: not any(lives(pid) for pid in slots))
+    assert not any(lives(each.pid) for each in tree)
 
 
 async def test_a_stopped_keeper_does_not_hold_up_a_destruction(

@@ -162,13 +162,19 @@ async def small_slot() -> AsyncIterator[SlotProcess]:
 
 
 async def test_a_job_that_the_kernel_killed_for_lack_of_memory_is_known_as_such(
-    small_slot: SlotProcess,
+    small_slot: SlotProcess, tmp_path: Path
 ) -> None:
     job = Job(small_slot)
     report, _ = await job.run(PYTHON, b"-Ic", b"b = b'x' * 300_000_000")
     assert (report.signal, report.out_of_memory) == (signal.SIGKILL, True)
     report, _ = await job.run(b"/bin/sh", b"-c", b"kill -9 $$")
     assert (report.signal, report.out_of_memory) == (signal.SIGKILL, False)
+    script = b"%b -Ic 'b = bytes(300_000_000) + bytes(1)'; > \"$1/ready\"; sleep 60" % PYTHON
+    await job.start(b"/bin/bash", b"-c", script, b"bash", bytes(tmp_path))
+    until((tmp_path / "ready").exists)
+    job.slot.kill_tree()
+    report = await job.slot.wait()
+    assert (report.signal, report.out_of_memory) == (signal.SIGKILL, False), "we killed this one"
 
 
 # -- what it gets --
