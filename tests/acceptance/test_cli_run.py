@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,14 +81,15 @@ def test_lists_into_a_pipe_that_closes_end_quietly(server: HodeiServer) -> None:
 def test_a_slow_reader_of_the_run_loses_nothing_and_can_still_interrupt_it(
     server: HodeiServer,
 ) -> None:
-    process = server.start_cli("run", "--id", "loud", "--", "yes")
+    script = "head -c 3000000 /dev/zero; sleep 60"
+    process = server.start_cli("run", "--id", "loud", "--", "sh", "-c", script)
     eventually(
         lambda: job_of(server, "loud").get("state") == "RUNNING", within_s=30, what="the job to run"
     )
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert set(out) <= set(b"y\n")
+    assert out == bytes(3_000_000)
 
 
 def test_json_is_the_final_job_and_the_log_goes_to_stderr(server: HodeiServer) -> None:
@@ -152,3 +154,34 @@ def test_the_same_id_and_definition_is_the_same_job(server: HodeiServer) -> None
     other = server.cli("run", "--id", "twice", "--", "true")
     assert other.code == 2
     assert len(other.errors.splitlines()) == 1
+
+
+def test_a_run_goes_on_over_a_server_that_is_killed_and_started_again(
+    start_server: Callable[..., HodeiServer],
+) -> None:
+    server = start_server()
+    script = "for i in $(seq 1 40); do echo $i; sleep 0.1; done; exit 6"
+    process = server.start_cli("run", "--", "sh", "-c", script)
+    assert wait_for_line(process) == b"1\n"
+    server.kill()
+    server.start()
+    out, err = process.communicate(timeout=60)
+    assert out.split() == [str(number).encode() for number in range(2, 41)]
+    assert err == b""
+    assert process.returncode == 6
+
+
+def test_ctrl_c_while_the_server_is_away_cancels_the_job_once_it_is_back(
+    start_server: Callable[..., HodeiServer],
+) -> None:
+    server = start_server()
+    process = server.start_cli("run", "--id", "j", "--", "sh", "-c", "echo ready; sleep 300")
+    assert wait_for_line(process) == b"ready\n"
+    server.kill()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert b"cancelling job j" in process.stderr.readline()
+    server.start()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert job_of(server, "j")["state"] == "CANCELLED"

@@ -137,6 +137,19 @@ def test_a_wait_goes_on_over_broken_streams_and_sees_no_event_twice(
     assert seen == ["1", "2", "3", "4"]
 
 
+def test_a_wait_outlasts_a_server_that_is_away_for_a_moment(
+    fake: FakeServer, client: Client
+) -> None:
+    fake.add_job("a")
+    client.get("a")
+    fake.gone_for["GetJob"] = 2
+    fake.end("a", "SUCCEEDED", exit_code=0)
+    assert client.wait("a").state is JobState.SUCCEEDED
+    fake.gone_for["GetJob"] = 1
+    with pytest.raises(UnavailableError):
+        client.get("a")
+
+
 def test_a_wait_that_takes_too_long_says_so(fake: FakeServer, client: Client) -> None:
     fake.add_job("a")
     with pytest.raises(TimeoutError, match=r"job a had not ended after 0\.05"):

@@ -33,6 +33,15 @@ class Interrupts:
         """Waits for the second signal."""
         await self._second.wait()
 
+    async def second_within(self, seconds: float) -> bool:
+        """Waits for the second signal or the time; returns whether the signal has come."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._second.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def leave(self) -> NoReturn:
         """Ends the process at once.
 

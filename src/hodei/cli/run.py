@@ -4,19 +4,27 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
 from hodei.cli.byte_output import BOTH, TO_STDERR, write_chunk
 from hodei.cli.exit_codes import exit_code_for, is_plain_exit
 from hodei.cli.failures import FailedJobError, warn
 from hodei.cli.interrupts import Interrupts
 from hodei.cli.output import OutputFormat, print_json
-from hodei.kernel.errors import HodeiError, InvalidFieldsError, WrongStateError
+from hodei.kernel.errors import (
+    HodeiError,
+    InvalidFieldsError,
+    UnavailableError,
+    WrongStateError,
+)
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.system_clock import SystemIdSource
 from hodei.sdk import AsyncClient, Job, JobRequest, LogChunk, LogStream
 
-EXIT_READER_LEFT = 141
+EXIT_READER_LEFT: Final = 141
 """As of a program that SIGPIPE ended."""
+
+_ASK_AGAIN_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +71,25 @@ def tell_end(job: Job, options: RunOptions) -> int:
 async def cancel_when_interrupted(
     client: AsyncClient, job_id: str, interrupts: Interrupts, *, next_time: str
 ) -> None:
-    """Asks for the job's end at the first signal. Returns at the second, once that is asked for."""
+    """Asks for the job's end at the first signal. Returns at the second, once that is asked for.
+
+    A server that is away is asked again when it is back; then the second signal is not waited with.
+    """
     await interrupts.first()
     warn(f"cancelling job {job_id}; {next_time}")
-    try:
-        await client.cancel(job_id, reason="interrupted")
-    except WrongStateError:
-        pass  # It has ended meanwhile, which is what was wanted.
-    except HodeiError as error:
-        warn(f"job {job_id} was not cancelled: {error}")
+    while True:
+        try:
+            await client.cancel(job_id, reason="interrupted")
+        except UnavailableError:
+            if await interrupts.second_within(_ASK_AGAIN_S):
+                return
+        except WrongStateError:
+            break  # It has ended meanwhile, which is what was wanted.
+        except HodeiError as error:
+            warn(f"job {job_id} was not cancelled: {error}")
+            break
+        else:
+            break
     await interrupts.second()
 
 

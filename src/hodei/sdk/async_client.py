@@ -108,10 +108,7 @@ class AsyncClient:
         Raises:
             NotFoundError: There is none with this id.
         """
-        answer = await self._connection.unary(
-            calls.GET_JOB, pb.GetJobRequest(job_id=pb.JobId(value=job_id))
-        )
-        return job_from_answer(answer)
+        return await self._get(job_id)
 
     async def wait(self, job_id: str, *, timeout: float | str | None = None) -> Job:  # noqa: ASYNC109 - what users of clients expect
         """Waits for the job's end and returns it. Follows its events; does not poll.
@@ -127,11 +124,11 @@ class AsyncClient:
         within_s = None if timeout is None else seconds_of(timeout, field="timeout")
         try:
             async with asyncio.timeout(within_s):
-                job = await self.get(job_id)
+                job = await self._get(job_id, is_patient=True)
                 while not job.is_terminal:
                     async for _ in self.events(job_id, after=job.position):
                         pass
-                    job = await self.get(job_id)
+                    job = await self._get(job_id, is_patient=True)
                 return job
         except TimeoutError:
             raise TimeoutError(f"job {job_id} had not ended after {timeout}; it goes on") from None
@@ -299,6 +296,11 @@ class AsyncClient:
         """What the server says of itself."""
         answer = await self._connection.unary(calls.GET_SERVER_INFO, pb.GetServerInfoRequest())
         return server_info_from_wire(answer)
+
+    async def _get(self, job_id: str, *, is_patient: bool = False) -> Job:
+        request = pb.GetJobRequest(job_id=pb.JobId(value=job_id))
+        answer = await self._connection.unary(calls.GET_JOB, request, is_patient=is_patient)
+        return job_from_answer(answer)
 
     async def close(self) -> None:
         """Lets go of the server. Idempotent."""

@@ -17,7 +17,7 @@ from hodei.wire import hodei_all_in_one_pb2 as pb
 _MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 _CONNECT_TIMEOUT_S: Final = 5.0
 _FIRST_BACKOFF_S: Final = 0.05
-_MAX_BACKOFF_S: Final = 2.0
+_MAX_BACKOFF_S: Final = 1.0
 
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
@@ -62,9 +62,8 @@ class _Channel(Protocol):
 class Connection:
     """Calls of one client, to one of its servers at a time.
 
-    When a server is gone the next one is tried. A call fails once every server was tried; a stream
-    that has begun is opened again for up to `reconnect_within_s`, since a server that is started
-    again takes a moment.
+    When a server is gone the next one is tried. A stream that breaks is opened again for up to
+    `reconnect_within_s`, since a server that is started again takes a moment.
     """
 
     def __init__(
@@ -76,8 +75,13 @@ class Connection:
         self._channels: dict[Endpoint, _Channel] = {}
         self._has_answered = False
 
-    async def unary(self, call: Call[RequestT, AnswerT], request: RequestT) -> AnswerT:
-        """Asks once, of the first server that is there.
+    async def unary(
+        self, call: Call[RequestT, AnswerT], request: RequestT, *, is_patient: bool = False
+    ) -> AnswerT:
+        """Asks the first server that is there, once.
+
+        With `is_patient`, a client that has reached a server before waits for one, as a stream
+        does; else the call fails once every server was tried.
 
         Raises:
             HodeiError: What the server refused, or `UnavailableError` when none is there.
@@ -85,16 +89,19 @@ class Connection:
         if not call.is_repeatable and not self._has_answered:
             # So that the call itself has to be sent once only.
             await self.unary(GET_SERVER_INFO, pb.GetServerInfoRequest())
-        tries = len(self._endpoints) if call.is_repeatable else 1
+        patience_s = self._reconnect_within_s if is_patient else 0.0
+        outage = _Outage(patience_s, servers=len(self._endpoints))
         while True:
-            tries -= 1
             endpoint = self._endpoints[0]
             try:
                 return await self._ask(endpoint, call, request)
-            except ServerGoneError:
-                self._turn_away_from(endpoint)
-                if tries == 0:
+            except UnavailableError as error:
+                if not (is_patient or isinstance(error, ServerGoneError)):
                     raise
+                self._turn_away_from(endpoint)
+                if not call.is_repeatable:
+                    raise
+                await outage.pause_or_raise(error, was_reached=self._has_answered)
 
     async def stream(
         self, call: Call[RequestT, AnswerT], next_request: Callable[[], RequestT]
@@ -201,7 +208,9 @@ class _Outage:
         self._since = now if self._since is None else self._since
         self._failures += 1
         patience_s = self._within_s if was_reached else 0.0
-        if self._failures >= self._servers and now - self._since >= patience_s:
+        if self._failures < self._servers:
+            return
+        if now - self._since >= patience_s:
             raise error
         await asyncio.sleep(min(_FIRST_BACKOFF_S * 2 ** min(self._failures, 10), _MAX_BACKOFF_S))
 
