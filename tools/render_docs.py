@@ -57,7 +57,7 @@ def machine(
     states: type[StrEnum], table: Mapping[Any, frozenset[Any]], first: StrEnum, ends: frozenset[Any]
 ) -> str:
     """A state machine as a Mermaid diagram, and what each state means."""
-    lines = ["```{mermaid}", "stateDiagram-v2", f"    [*] --> {first.name}"]
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.name}"]
     for state in states:
         lines += [
             f"    {state.name} --> {following.name}"
