@@ -611,6 +611,21 @@ def test_a_disowned_job_is_killed_and_forgotten_without_a_word() -> None:
     assert agent.reactor.flow.memory == 0
 
 
+def test_room_that_a_disowned_job_leaves_lets_nothing_overtake_what_is_older() -> None:
+    agent = Agent().running()
+    other = run(JobKey("other", 1), log_policy=LogPolicy.DROP_OLDEST)
+    theirs = StreamKey(other.key, LogStream.STDOUT)
+    agent.on(RunJobReceived(run=other, wall_ns=1), Spawned(key=other.key, pid=43, wall_ns=5))
+    agent.on(read(b"m" * 99), read(b"1", theirs), read(b"2" * 101, theirs))
+    agent.on(GONE, *ENDED, StreamLost(detail="", chance=0.0))
+
+    effects = agent.welcomed(
+        Verdict(key=JOB, keep=False, stored={}), Verdict(key=other.key, keep=True, stored={})
+    )
+    sent = [effect for effect in effects if isinstance(effect, Send)]
+    assert sent == [chunk(0, b"1", theirs), chunk(1, dropped_notice(1), theirs)]
+
+
 def test_a_disowned_job_that_has_ended_is_forgotten_at_once() -> None:
     agent = Agent().running()
     agent.on(GONE, *ENDED, StreamLost(detail="", chance=0.0))

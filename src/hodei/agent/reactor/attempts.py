@@ -234,16 +234,19 @@ class Attempts:
     def welcomed(self, verdicts: Iterable[Verdict]) -> None:
         """Goes on with what the server lets the agent keep, from where the server is."""
         by_key = {verdict.key: verdict for verdict in verdicts}
-        for job in list(self._jobs.values()):
-            verdict = by_key.get(job.run.key)
-            if job.is_discarded:
-                continue
-            if verdict is not None and not verdict.keep:
+        for verdict in by_key.values():
+            job = self._jobs.get(verdict.key)
+            if not verdict.keep and job is not None and not job.is_discarded:
                 self._effects.append(Note(event="job_disowned", facts=_facts(job)))
                 self.disown(job)
-                continue
-            self._disarm(job, DISCONNECT)
-            self._tell_again(job, {} if verdict is None else verdict.stored)
+        # Only now: the room of a job that was let go moves other output up, none of which may be
+        # sent before what is older.
+        self._flow.is_open = True
+        for job in self._jobs.values():
+            if not job.is_discarded:
+                verdict = by_key.get(job.run.key)
+                self._disarm(job, DISCONNECT)
+                self._tell_again(job, {} if verdict is None else verdict.stored)
         self.refill()
 
     def _tell_again(self, job: Job, stored: dict[LogStream, int]) -> None:
@@ -270,11 +273,9 @@ class Attempts:
             self._effects.append(Send(message=message))
 
     def settle(self, job: Job) -> None:
-        """Sends the result once everything before it was sent."""
+        """Sends the result once all of the output has its offsets, and so was sent before."""
         job.settle()
-        if job.result is None or job.is_result_sent or not self._flow.is_open:
-            return
-        if all(output.is_sent for output in job.outputs.values()):
+        if job.result is not None and self._flow.is_open and not job.is_result_sent:
             job.is_result_sent = True
             self._effects.append(Send(message=job.result))
 

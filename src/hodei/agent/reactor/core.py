@@ -123,6 +123,9 @@ class Reactor:
         assert self.flow.spool <= max(self.flow.spool_limit, 0)
         assert all(output.acked <= output.sent <= output.end for output in outputs)
         assert self.flow.is_open == self.session.is_welcomed
+        if self.flow.is_open:
+            shown = [job for job in self.attempts if not job.is_discarded]
+            assert all(o.sent == o.end for job in shown for o in job.outputs.values())
 
     def _take(self, event: Event, now: float) -> None:
         # The events of each branch are told apart by the function it calls.
@@ -268,7 +271,7 @@ class Reactor:
         session = self.session
         session.epoch = event.session_epoch
         session.heartbeat_interval_s = event.heartbeat_interval_s
-        session.is_welcomed = self.flow.is_open = True
+        session.is_welcomed = True
         session.welcomed_at = now
         if session.last_resort == EXIT_SERVERLESS:
             session.last_resort = None

@@ -100,11 +100,6 @@ class Output:
         return self.is_ended and not self._is_behind
 
     @property
-    def is_sent(self) -> bool:
-        """Every byte that will ever be was sent on the open stream."""
-        return self.is_whole and self.sent == self.end
-
-    @property
     def is_waiting(self) -> bool:
         """Something of it waits for room."""
         return bool(self._marks) or self._dropped > 0 or self._held is not None
