@@ -112,21 +112,25 @@ def option_named(command: Command, name: str) -> Option:
     return None
 
 
+def findings(page: Path, targets: set[str], root: Command) -> Iterator[str]:
+    """What a page promises that is not so."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        yield from broken_links(page, text)
+        lines = list(command_lines(text))
+    else:
+        recipes = re.findall(r"^ +@?(.+)$", text, re.MULTILINE)
+        lines = [recipe.removeprefix(".venv/bin/") for recipe in recipes]
+    for line in lines:
+        if problem := wrong_command(line, targets, root):
+            yield f"`{line}`: {problem}"
+
+
 def main() -> int:
     root = hodei_command()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    found: list[str] = []
-    for name in tracked_files():
-        if not name.endswith(".md"):
-            continue
-        page = ROOT / name
-        text = page.read_text(encoding="utf-8")
-        found += [f"{name}: {problem}" for problem in broken_links(page, text)]
-        found += [
-            f"{name}: `{line}`: {problem}"
-            for line in command_lines(text)
-            if (problem := wrong_command(line, targets, root))
-        ]
+    pages = [name for name in tracked_files() if name.endswith(".md") or name == "justfile"]
+    found = [f"{name}: {each}" for name in pages for each in findings(ROOT / name, targets, root)]
     for line in found:
         print(line, file=sys.stderr)
     return 1 if found else 0
