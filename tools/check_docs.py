@@ -93,6 +93,8 @@ def wrong_hodei(words: list[str], command: Command) -> str | None:
             if words and not (given or option.is_flag or option.count):
                 words.pop(0)
         elif hasattr(command, "commands"):
+            if word.isupper():
+                return None  # stands for any command
             following = command.commands.get(word)
             if following is None:
                 return f"{path} has no command {word}"
