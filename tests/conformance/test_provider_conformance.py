@@ -170,6 +170,7 @@ async def test_a_watch_begins_with_a_gap(provider: Provider) -> None:
 async def test_an_instance_that_ends_is_reported_once(fleet: Fleet, provider: Provider) -> None:
     broken = await provider.provision(request_for("w-1"))
     other = await provider.provision(request_for("w-2"))
+    await provider.provision(request_for("w-1"))  # found, and not watched twice
     await fleet.break_instance(broken)
     stopped = await next_stop(provider)
     assert stopped.worker_id == "w-1"

@@ -96,7 +96,9 @@ async def test_what_a_terminal_sends_to_all_reaches_the_agent_once(worker: KeptW
     until((worker.directory / "processes.json").exists)
     until((worker.directory / "work-ready").exists)
     assert worker.process is not None
-    os.killpg(worker.process.pid, signal.SIGINT)
+    group = os.getpgid(worker.pid("keeper"))
+    assert os.getpgid(worker.pid("agent")) != group, "the keeper alone hears the terminal"
+    os.killpg(group, signal.SIGINT)
     worker.process.send_signal(signal.SIGTERM)
     assert await worker.exit_code() == signal.SIGINT + signal.SIGTERM
 

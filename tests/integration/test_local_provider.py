@@ -1,6 +1,7 @@
 """The local provider over real processes: crashes at any instant, and what they leave behind."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from hodei.ports.providers import (
     ProvisionRequest,
 )
 from hodei.providers.local import LocalProvider
+from hodei.providers.local.instance import Instance
 from integration.processes import ESCAPEES, ESCAPEES_COUNT, lives, open_files, pids_in, until
 
 FAKE_AGENT = (sys.executable, str(Path(__file__).with_name("fake_agent.py")))
@@ -287,6 +289,24 @@ async def test_the_servers_own_settings_do_not_reach_the_agent(
     assert b"a secret" not in environment + told_by(handle, "cmdline")
     await provider.destroy(handle)
     await provider.stop()
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Instance(tmp_path, WorkerId("w-1"))
+    worker.create(ClusterId("c"))
+    lock = fcntl.flock
+
+    def remove_and_lock(fd: int, operation: int) -> None:
+        worker.remove()
+        worker.create(ClusterId("c"))
+        worker.lock_path.touch()
+        lock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
+    with pytest.raises(FileNotFoundError):
+        worker.try_lock()
 
 
 # -- crashes of the server and of the zygote --
