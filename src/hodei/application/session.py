@@ -247,7 +247,12 @@ class WorkerSession:
         self._ends.pop((message.job_id, attempt), None)
         if refusal:
             self._parts.counters.add("results_refused")
-            log.warning("stale_result_refused", worker_id=self.worker_id, message=refusal)
+            log.warning(
+                "stale_result_refused",
+                worker_id=self.worker_id,
+                job_id=message.job_id,
+                message=refusal,
+            )
         self._link.send(ResultTaken(job_id=message.job_id, attempt=attempt, recorded=not refusal))
 
     def _refuse_start(self, message: Started) -> None:
