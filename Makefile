@@ -74,6 +74,14 @@ proto: $(DEV) ## Generate hodei.wire from proto/
 bench: $(DEV) ## Measure against the targets, with ratios to a bare spawn loop
 	@$(BIN)/python bench/run_all.py $(BENCH)
 
+.PHONY: dev-db
+dev-db: $(DEV) ## Start a PostgreSQL of the checkout's own and print its URL; STOP=1 stops it
+	@$(BIN)/python tools/dev_db.py $(if $(STOP),stop,start)
+
+.PHONY: db-migrate
+db-migrate: $(RUNTIME) ## Bring the database of HODEI_DATABASE_URL, or else .hodei, to this version's schema
+	@$(BIN)/hodei db migrate
+
 .PHONY: docs
 docs: $(DOCS) ## Build the site into docs/_build
 	@$(BIN)/python tools/render_docs.py

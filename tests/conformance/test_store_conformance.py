@@ -28,6 +28,7 @@ from conformance.stores_under_test import (
     spec,
     worker_after,
 )
+from hodei.adapters.postgres import PostgresStore
 from hodei.domain.jobs import decide
 from hodei.domain.jobs.events import JobCreated, JobQueued
 from hodei.domain.jobs.reasons import ReasonCode
@@ -62,9 +63,12 @@ from hodei.ports.stores import (
 BIG = 4 * 1024 * 1024
 
 
-@pytest.fixture(params=OPENERS)
+@pytest.fixture(params=[*OPENERS, "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await OPENERS[request.param](tmp_path)
+    if request.param == "postgres":
+        opened = await PostgresStore.open(request.getfixturevalue("postgres_url"))
+    else:
+        opened = await OPENERS[request.param](tmp_path)
     yield opened
     await opened.close()
 

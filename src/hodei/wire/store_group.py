@@ -32,7 +32,8 @@ class GroupPlan:
     def __init__(
         self, *, last_position: int, jobs: dict[str, Head], workers: dict[str, Head]
     ) -> None:
-        self._last_position = last_position
+        self.last_position = last_position
+        """Of the newest event, stored or of this plan."""
         self._job_heads = jobs
         self._worker_heads = workers
         self.events: list[tuple[Any, ...]] = []
@@ -60,7 +61,7 @@ class GroupPlan:
         )
         if conflicts:
             return conflicts
-        first = self._last_position + 1
+        first = self.last_position + 1
         for job in batch.jobs:
             self._add_job(job, batch)
         for worker in batch.workers:
@@ -106,14 +107,14 @@ class GroupPlan:
     def _add_events(
         self, prefix: str, write: PreparedJob | PreparedWorker, batch: PreparedBatch
     ) -> int:
-        first = self._last_position + 1
+        first = self.last_position + 1
         stream = prefix + write.row.id
         version = write.row.version - len(write.events)
         about = (batch.at, batch.correlation_id, batch.causation_id)
         for event in write.events:
             version += 1
-            self._last_position += 1
-            self.events.append((self._last_position, stream, version, *event, *about))
+            self.last_position += 1
+            self.events.append((self.last_position, stream, version, *event, *about))
         return first
 
 

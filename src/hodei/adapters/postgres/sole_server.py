@@ -1,0 +1,76 @@
+"""Keeps a second server away from a database that one server at a time may use.
+
+The lock belongs to the session of the connection that commits: whoever commits holds it, and it is
+free as soon as that session has ended, by whatever cause.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from typing import Final
+
+from hodei.ports.stores import StoreUnavailableError
+
+from .connection import Connection
+
+_LOCK: Final = 448545449323
+"""The advisory lock of the server that uses the database."""
+_OWN_SESSION_ENDS_S: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.05
+
+_HOLDER: Final = """
+SELECT activity.pid, activity.application_name
+FROM pg_locks AS lock JOIN pg_stat_activity AS activity USING (pid)
+WHERE lock.locktype = 'advisory' AND lock.granted AND lock.objsubid = 1
+    AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND lock.classid::bigint << 32 | lock.objid::bigint = $1
+"""
+
+
+class DatabaseInUseError(StoreUnavailableError):
+    """Another server uses the database."""
+
+    code = "DATABASE_IN_USE"
+
+
+def session_name(server: str) -> str:
+    """What the sessions of this server are called in `pg_stat_activity`, and those of no other.
+
+    PostgreSQL keeps 63 characters of ASCII.
+    """
+    words = f"hodei {server[:20]} (process {os.getpid()} on {socket.gethostname()[:16]})"
+    return f"{words.encode('ascii', 'replace').decode()} {secrets.token_hex(3)}"
+
+
+async def require_sole(connection: Connection, own_name: str) -> None:
+    """Takes the lock for the session of `connection`.
+
+    A session of this server that the database still has, though its connection was lost, is ended.
+
+    Raises:
+        DatabaseInUseError: Another server has it; the message names it.
+    """
+    try:
+        async with asyncio.timeout(_OWN_SESSION_ENDS_S):
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                await _make_way(connection, own_name)
+                await asyncio.sleep(_LOOK_AGAIN_S)
+    except TimeoutError as error:
+        raise DatabaseInUseError(
+            "a lost session of this server still holds the database; try again in a minute"
+        ) from error
+
+
+async def _make_way(connection: Connection, own_name: str) -> None:
+    holder = await connection.fetchrow(_HOLDER, _LOCK)
+    if holder is None:
+        # It has ended meanwhile.
+        return
+    if holder["application_name"] != own_name:
+        name = holder["application_name"].rpartition(" ")[0] or "another program"
+        raise DatabaseInUseError(
+            f"the database is in use by {name}, its session {holder['pid']}: stop that server "
+            "first; several servers on one database are not in this release"
+        )
+    await connection.execute("SELECT pg_terminate_backend($1)", holder["pid"])

@@ -1,0 +1,166 @@
+"""The store over one PostgreSQL database."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from hodei.domain.jobs.job import Job
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.ids import JobId, Position, WorkerId
+from hodei.ports.stores import (
+    Batch,
+    Committed,
+    Conflict,
+    JobFilter,
+    JobPage,
+    QueuedDemand,
+    StoredEvent,
+)
+from hodei.wire.store_rows import PreparedBatch, committed_events, prepare
+
+from . import event_reads, job_list, job_reads, schema, worker_reads
+from .committer import Committer
+from .connection import Connection, connect, translated_errors
+from .reader import Readers
+from .sole_server import require_sole, session_name
+
+_PREPARED_INLINE: Final = 32
+"""Writes of a batch that are encoded on the event loop, at about 20 µs each; more go to a thread."""
+
+_RESERVED_S: Final = 10.0
+"""How long what `claimable` gave is kept for its caller: far longer than placing it takes, and short
+enough when the caller has died."""
+
+
+class PostgresStore:
+    """Implements `hodei.ports.stores.Store`. Made by `open`, ended by `close`."""
+
+    def __init__(
+        self, committer: Committer, readers: Readers, *, holder: str, reserved_s: float
+    ) -> None:
+        self._committer = committer
+        self._readers = readers
+        self._holder = holder
+        self._reserved_s = reserved_s
+
+    @classmethod
+    async def open(
+        cls, url: str, *, server: str = "", sole: bool = False, reserved_s: float = _RESERVED_S
+    ) -> "PostgresStore":
+        """Connects to a database that has its tables.
+
+        Args:
+            url: `postgresql://user:password@host:port/database`.
+            server: The name of this server, for those who look at the database.
+            sole: Whether no other that asks for this may use the database meanwhile.
+            reserved_s: How long what `claimable` gave is kept for this store.
+
+        Raises:
+            SchemaError: Its schema is not one that this code can use.
+            DatabaseInUseError: Another server has it and `sole` is asked for.
+            StoreUnavailableError: It cannot be reached.
+        """
+        name = session_name(server)
+
+        async def connect_committer() -> Connection:
+            return await _connect(url, name, sole=sole)
+
+        connection = await connect_committer()
+        try:
+            readers = await Readers.open(url, application_name=name)
+        except BaseException:
+            connection.terminate()
+            raise
+        committer = Committer(connection, connect_committer, url)
+        return cls(committer, readers, holder=name, reserved_s=reserved_s)
+
+    async def close(self) -> None:
+        """See `EventStore.close`."""
+        await self._committer.close()
+        await self._readers.close()
+
+    async def commit(self, batch: Batch) -> Committed | Conflict:
+        """See `EventStore.commit`."""
+        outcome = await self._committer.write(await self._prepared(batch))
+        if isinstance(outcome, int):
+            return Committed(events=committed_events(batch, outcome))
+        return Conflict(streams=outcome)
+
+    async def read_events(
+        self, *, after: Position, limit: int, streams: Sequence[str] = ()
+    ) -> list[StoredEvent]:
+        """See `EventStore.read_events`."""
+        return await event_reads.events_after(self._readers, after, limit, streams)
+
+    async def last_position(self) -> Position:
+        """See `EventStore.last_position`."""
+        return await event_reads.last_position(self._readers)
+
+    async def load_jobs(self, ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """See `JobStore.load_jobs`."""
+        return await job_reads.load_jobs(self._readers, ids)
+
+    async def list_jobs(
+        self, job_filter: JobFilter, *, limit: int, cursor: str = "", offset: int = 0
+    ) -> JobPage:
+        """See `JobStore.list_jobs`."""
+        return await job_list.list_jobs(
+            self._readers, job_filter, limit=limit, cursor=cursor, offset=offset
+        )
+
+    async def queued_demands(self) -> list[QueuedDemand]:
+        """See `JobStore.queued_demands`."""
+        return await job_reads.queued_demands(self._readers)
+
+    async def claimable(self, demand_ids: Sequence[str], *, limit: int) -> list[Job]:
+        """See `JobStore.claimable`; a store that asks again gets what it was given again."""
+        return await job_reads.claim(
+            self._readers, demand_ids, limit, holder=self._holder, for_s=self._reserved_s
+        )
+
+    async def held_jobs(self, worker_id: WorkerId | None = None) -> list[Job]:
+        """See `JobStore.held_jobs`; oldest first."""
+        return await job_reads.held_jobs(self._readers, worker_id)
+
+    async def due_jobs(self, now: datetime, *, limit: int) -> list[Job]:
+        """See `JobStore.due_jobs`; the longest due first."""
+        return await job_reads.due_jobs(self._readers, now, limit)
+
+    async def next_due(self) -> datetime | None:
+        """See `JobStore.next_due`."""
+        return await job_reads.next_due(self._readers)
+
+    async def load_worker(self, worker_id: WorkerId) -> Worker | None:
+        """See `WorkerStore.load_worker`."""
+        return await worker_reads.load_worker(self._readers, worker_id)
+
+    async def list_workers(
+        self, *, include_ended: bool, limit: int, cursor: str = ""
+    ) -> tuple[list[Worker], str]:
+        """See `WorkerStore.list_workers`."""
+        return await worker_reads.list_workers(
+            self._readers, include_ended=include_ended, limit=limit, cursor=cursor
+        )
+
+    async def living_workers(self) -> list[Worker]:
+        """See `WorkerStore.living_workers`; oldest first."""
+        return await worker_reads.living_workers(self._readers)
+
+    async def _prepared(self, batch: Batch) -> PreparedBatch:
+        if len(batch.jobs) + len(batch.workers) <= _PREPARED_INLINE:
+            return prepare(batch)
+        return await asyncio.to_thread(prepare, batch)
+
+
+async def _connect(url: str, name: str, *, sole: bool) -> Connection:
+    connection = await connect(url, application_name=name)
+    try:
+        with translated_errors(url):
+            schema.require_usable(await schema.read_schema(connection))
+            if sole:
+                await require_sole(connection, name)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
