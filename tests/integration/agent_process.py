@@ -108,9 +108,16 @@ class AgentProcess:
 
     def resident_bytes(self) -> int:
         """The agent's own, without keeper and slots."""
-        processes = json.loads((self.work_dir / "processes.json").read_text(encoding="utf-8"))
-        pages = Path(f"/proc/{processes['agent']['pid']}/statm").read_text(encoding="ascii")
+        pages = (self._proc() / "statm").read_text(encoding="ascii")
         return int(pages.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def open_files(self) -> int:
+        """How many descriptors the agent has."""
+        return len(list((self._proc() / "fd").iterdir()))
+
+    def _proc(self) -> Path:
+        processes = json.loads((self.work_dir / "processes.json").read_text(encoding="utf-8"))
+        return Path(f"/proc/{processes['agent']['pid']}")
 
     def leftovers(self) -> list[str]:
         """Files of jobs and of the spool; empty workspaces wait for their next job."""

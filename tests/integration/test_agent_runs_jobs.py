@@ -1,7 +1,10 @@
 """What a job is given and what the server hears of it, through a real agent."""
 
 import asyncio
+import os
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -171,6 +174,31 @@ async def test_jobs_that_cannot_start_say_why(server: FakeServer, agent: AgentPr
     assert not server.started
 
 
+async def test_a_job_ends_although_somebody_outside_it_holds_its_pipe(
+    server: FakeServer, agent: AgentProcess, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        program = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+            "socket.send_fds(s, [b'x'], [1]); s.recv(1); print('bye')"
+        )
+        server.run("job-1", sys.executable, "-c", program, str(tmp_path / "s"))
+        loop = asyncio.get_running_loop()
+        listener.settimeout(0)
+        connection, _ = await loop.sock_accept(listener)
+        with connection:
+            connection.settimeout(5)
+            _, fds, _, _ = socket.recv_fds(connection, 1, 1)
+            connection.send(b"x")
+            result = await server.result("job-1")
+            os.close(fds[0])
+
+    assert result.exit_code == 0
+    assert server.log("job-1") == b"bye\n"
+
+
 async def test_a_timeout_ends_the_job_and_its_tree(server: FakeServer, agent: AgentProcess) -> None:
     server.run("job-1", "sh", "-c", "setsid sleep 60 & echo up; wait", timeout_ms=300)
 
@@ -269,6 +297,7 @@ async def test_a_payload_that_the_agent_does_not_know_is_ignored_and_counted(
 async def test_many_short_jobs_leave_nothing_behind(
     server: FakeServer, agent: AgentProcess
 ) -> None:
+    before = agent.open_files()
     for number in range(300):
         server.run(f"job-{number}", "echo", str(number))
     async with asyncio.timeout(15):
@@ -276,4 +305,5 @@ async def test_many_short_jobs_leave_nothing_behind(
             await server.result(f"job-{number}")
 
     assert all(server.log(f"job-{number}") == b"%d\n" % number for number in range(300))
+    assert agent.open_files() < before + 10
     await agent.until(lambda: not agent.leftovers())

@@ -648,6 +648,13 @@ def test_a_result_that_was_discarded_as_stale_is_forgotten_and_noted() -> None:
     ]
 
 
+def test_an_answer_to_a_result_that_was_not_sent_ends_the_job_only_when_it_disowns_it() -> None:
+    agent = Agent().running()
+
+    assert agent.on(ResultAcked(key=JOB, recorded=True)) == []
+    assert KillTree(slot=0) in agent.on(ResultAcked(key=JOB, recorded=False))
+
+
 def test_a_job_without_a_server_for_too_long_is_ended_with_a_short_grace() -> None:
     agent = Agent().running(run(disconnect_timeout_s=30.0, grace_s=3600.0))
     assert ArmTimer(timer=timer("disconnect"), at=1030.0) in agent.on(
