@@ -81,6 +81,10 @@ async def worker(tmp_path: Path) -> AsyncIterator[KeptWorker]:
         await worker.process.wait()
 
 
+def exists(path: str) -> bool:
+    return Path(path).exists()
+
+
 def none_live(tree: list[ProcessIdentity]) -> bool:
     return not any(lives(each.pid) for each in tree)
 
@@ -131,6 +135,23 @@ async def test_a_killed_keeper_takes_agent_and_tree_along(worker: KeptWorker) ->
     everybody = [worker.pid("agent"), *worker.slot_pids(), *(each.pid for each in tree)]
     os.kill(worker.pid("keeper"), signal.SIGKILL)
     until(lambda: not any(lives(pid) for pid in everybody), within_s=2)
+
+
+async def test_the_control_group_of_a_killed_keeper_is_removed_by_the_next(
+    worker: KeptWorker, tmp_path: Path
+) -> None:
+    await worker.start()
+    group = worker.read("processes.json")["cgroup"]
+    if group is None:
+        pytest.skip("no cgroup v2 with cgroup.kill may be made here")
+    slots = worker.slot_pids()
+    os.kill(worker.pid("keeper"), signal.SIGKILL)
+    await worker.exit_code()
+    until(lambda: not any(lives(pid) for pid in slots))
+    successor = KeptWorker(tmp_path / "successor")
+    await successor.start(labels={"scenario": "exit_at_once", "code": "0"})
+    assert await successor.exit_code() == 0
+    assert not exists(group)
 
 
 async def test_a_killed_slot_is_told_to_the_agent_once_its_job_is_gone(

@@ -90,6 +90,7 @@ class WorkerCgroup:
         own = _own_directory("")
         if own is None:
             return None
+        _remove_abandoned(own)
         # Another worker of the same id may be there, another cluster's or one that was killed.
         directory = own / f"hodei-{worker_id}-{os.getpid()}-{os.urandom(4).hex()}"
         try:
@@ -129,6 +130,14 @@ class WorkerCgroup:
                 if part.is_dir():
                     part.rmdir()
             self.directory.rmdir()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Removes the groups of keepers that were killed. One that is not empty cannot be removed."""
+    for directory in parent.glob("hodei-*-*-*"):
+        keeper_pid = directory.name.split("-")[-2]
+        if not Path("/proc", keeper_pid).exists():
+            WorkerCgroup(directory).remove()
 
 
 def _enter(directory: Path) -> bool:
