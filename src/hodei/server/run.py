@@ -26,6 +26,7 @@ __all__ = ["Addresses", "running_server", "serve"]
 
 log = structlog.get_logger()
 
+_SWITCH_INTERVAL_S = 0.0005
 _CALLS_GRACE_S = 1.0
 """What open calls of clients get to end by themselves at a stop."""
 
@@ -68,6 +69,9 @@ def serve(config: ServerConfig, *, on_ready: Callable[[Addresses], None] | None 
     called once it serves.
     """
     set_up_logs(readable=sys.stderr.isatty())
+    # The stores' writer threads hand every commit back to the event loop. With Python's 5 ms a
+    # busy loop keeps them waiting: 64 rows written beside one took 44 ms, and 5.6 ms with this.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config, on_ready))
 
