@@ -276,7 +276,9 @@ def identify(pid_files: Path, *, count: int, within_s: float = 10.0) -> list[psu
     """The processes that wrote their ids into files of a directory, once there are `count`."""
 
     def found() -> list[psutil.Process] | None:
-        texts = [file.read_text().strip() for file in pid_files.iterdir()]
+        # Those that end in .tmp are renamed once they are whole.
+        whole = [file for file in pid_files.iterdir() if file.suffix != ".tmp"]
+        texts = [file.read_text().strip() for file in whole]
         return (
             [psutil.Process(int(text)) for text in texts]
             if all(texts) and len(texts) >= count
