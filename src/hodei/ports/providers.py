@@ -149,8 +149,9 @@ class Provider(Protocol):
         ...
 
     def watch(self) -> AsyncIterator[InstanceEvent]:
-        """Ends of instances, each once, as they happen. Resubscribes by itself; begins with a
-        `WatchGap`. One consumer at a time.
+        """Ends of instances, each once, as they happen.
+
+        Resubscribes by itself; begins with a `WatchGap`. One consumer at a time.
         """
         ...
 
