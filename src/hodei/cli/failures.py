@@ -60,8 +60,6 @@ class Failure:
     """A stable word, for programs."""
     message: str
     violations: tuple[FieldViolation, ...] = ()
-    is_answered: bool = False
-    """Whether what a program needs to know is on stdout already."""
 
     @property
     def line(self) -> str:

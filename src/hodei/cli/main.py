@@ -39,13 +39,12 @@ def _run(words: list[str]) -> int:
 
 
 def _report(failure: Failure, *, as_json: bool) -> int:
-    if as_json and not failure.is_answered:
+    if as_json:
         try:
             print_json(failure.to_dict())
         except BrokenPipeError:
             return _end_without_reader()
-    if failure.line:
-        print(f"hodei: {failure.line}", file=sys.stderr)
+    print(f"hodei: {failure.line}", file=sys.stderr)
     return failure.exit_code
 
 

@@ -16,7 +16,10 @@ _CAUSES: Final = (
     (re.compile(r"(?i)certificate_verify_failed"), "its certificate is not trusted"),
     (re.compile(r"(?i)handshake|ssl"), "the TLS handshake failed"),
     (re.compile(r"(?i)timeout|timed out|deadline"), "no answer in time"),
-    (re.compile(r"(?i)socket closed|reset|broken pipe|EOF"), "the connection was closed"),
+    (
+        re.compile(r"(?i)socket closed|reset|broken pipe|EOF"),
+        "the connection was closed; one that speaks TLS needs HODEI_CA_FILE",
+    ),
 )
 
 _NOBODY_ANSWERED: Final = frozenset(

@@ -44,7 +44,10 @@ def take_ports(base: Foundations) -> Listeners:
         PortTakenError: One cannot be had; the message names the option.
     """
     config, data_dir = base.config, base.data_dir
-    shown = dynamic_server_credentials(base.authority, require_client_certificate=False)
+    # One object for each listener: gRPC takes the first certificate out of it once, and a second
+    # listener would find none.
+    for_clients = dynamic_server_credentials(base.authority, require_client_certificate=False)
+    for_enrolment = dynamic_server_credentials(base.authority, require_client_certificate=False)
     mutual = dynamic_server_credentials(base.authority, require_client_certificate=True)
     health = Health()
     hosts = ["localhost", "127.0.0.1", "::1", config.listen_host]
@@ -53,7 +56,7 @@ def take_ports(base: Foundations) -> Listeners:
             host=config.listen_host,
             port=data_dir.port("grpc", config.grpc_port),
             what="clients (--grpc-port)",
-            credentials=None if config.dev_mode else shown,
+            credentials=None if config.dev_mode else for_clients,
         ),
         streams=Listener(
             host=config.worker_listen_host,
@@ -65,7 +68,7 @@ def take_ports(base: Foundations) -> Listeners:
             host=config.worker_listen_host,
             port=data_dir.port("enroll", config.enroll_port),
             what="enrolment (--enroll-port)",
-            credentials=shown,
+            credentials=for_enrolment,
             most_message_bytes=_MOST_ENROLMENT_BYTES,
         ),
         http=HttpServer(
