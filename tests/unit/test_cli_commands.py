@@ -1,6 +1,7 @@
 """What the command prints and how it leaves, in this process, against a server of the tests."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -365,3 +366,17 @@ def test_a_store_that_cannot_answer_just_now_is_no_missing_server(
     fake.refuses["GetJob"] = UnavailableError("the disk is full")
     assert main(["jobs", "show", "a"]) == 2
     assert one_line(capsys.readouterr().err) == "hodei: the disk is full"
+
+
+def test_a_terminal_gets_a_drawn_table_in_which_nothing_is_cut_however_narrow_it_is(
+    fake: FakeServer, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.add_job("j" * 128, name="[red]a name of some length[/red]")
+    fake.end("j" * 128, "SUCCEEDED", exit_code=0)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["jobs", "list"]) == 0
+    drawn = capsys.readouterr().out
+    assert "j" * 128 in drawn
+    assert "[red]a name of some length[/red]" in drawn
+    assert "SUCCEEDED" in drawn

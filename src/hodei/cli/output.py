@@ -68,11 +68,17 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name == columns[0])
+        table.add_column(name, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console().print(table)
+    console = Console()
+    # As wide as it needs to be: the terminal then wraps its lines, where Rich would cut cells.
+    whole = table.__rich_measure__(console, console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(console.width, whole)
+    console.print(table)
 
+
+_WIDEST: Final = 100_000
 
 _STYLES: Final[dict[str, str]] = {
     "SUCCEEDED": "green",
