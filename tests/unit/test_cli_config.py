@@ -110,7 +110,6 @@ def test_text_and_toml_give_the_same_values(tmp_path: Path) -> None:
         ({"HODEI_DOCKER_ENABLED": "1"}, "HODEI_DOCKER_ENABLED", "not in this release"),
         ({"HODEI_K8S_ENABLED": "true"}, "HODEI_K8S_ENABLED", "not in this release"),
         ({"HODEI_FC_ENABLED": "yes"}, "HODEI_FC_ENABLED", "not in this release"),
-        ({"HODEI_DATABASE_URL": "postgres://x"}, "HODEI_DATABASE_URL", "SQLite under data_dir"),
     ],
 )
 def test_what_is_not_allowed_in_the_environment_is_refused_by_its_variable(
