@@ -41,6 +41,11 @@ def eventually(
         time.sleep(every_s)
 
 
+def on_a_busy_machine(seconds: float) -> float:
+    """A time limit, longer by as much as there is more to do than there are processors."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """A command that has ended."""

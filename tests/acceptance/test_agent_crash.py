@@ -9,7 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from acceptance.harness import HodeiServer, assert_all_gone, eventually, identify
+from acceptance.harness import (
+    HodeiServer,
+    assert_all_gone,
+    eventually,
+    identify,
+    on_a_busy_machine,
+)
 from acceptance.reading import output_of
 from acceptance.trees import ESCAPED, escape_artist, write_folder
 from hodei.sdk import Client, Job
@@ -60,7 +66,7 @@ def test_a_killed_worker_takes_the_whole_tree_along_and_the_job_runs_again_withi
         assert first_end is not None
         assert not [process for process in processes if process.is_running()]
         assert again.attempts[0].state == "LOST" or distance == 0
-        assert took_s < 2.0, f"{took_s:.2f} s"
+        assert took_s < on_a_busy_machine(2.0), f"{took_s:.2f} s"
         client.cancel(job.id)
         client.wait(job.id)
 
@@ -84,7 +90,7 @@ def test_a_job_without_retries_fails_with_worker_lost_within_2_s(
     assert (ended.state, ended.attempts[0].state) == ("FAILED", "LOST")
     assert ended.reason is not None
     assert ended.reason.code == "WORKER_LOST"
-    assert took_s < 2.0, f"{took_s:.2f} s"
+    assert took_s < on_a_busy_machine(2.0), f"{took_s:.2f} s"
 
 
 def test_output_from_before_the_loss_of_a_worker_is_kept(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.harness import HODEI, HodeiServer, run_command
+from acceptance.harness import HODEI, HodeiServer, on_a_busy_machine, run_command
 from acceptance.reading import Digest, digests_of
 from hodei.kernel.errors import HodeiError
 from hodei.sdk import Client
@@ -30,7 +30,7 @@ def test_a_data_directory_is_free_again_after_a_crash(
     own.kill()
     began = time.monotonic()
     own.start()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < on_a_busy_machine(3.0)
 
 
 def test_a_server_is_ready_in_2_s(start_server: Callable[..., HodeiServer]) -> None:
@@ -40,8 +40,7 @@ def test_a_server_is_ready_in_2_s(start_server: Callable[..., HodeiServer]) -> N
         own = start_server()
         taken.append(time.monotonic() - began)
         own.stop()
-    # The best of three: the machine may be busy with something else.
-    assert min(taken) < 2.0, f"with a new data directory: {taken}"
+    assert min(taken) < on_a_busy_machine(2.0), f"with a new data directory: {taken}"
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(

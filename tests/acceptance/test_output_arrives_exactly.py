@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.harness import HodeiServer
+from acceptance.harness import HodeiServer, on_a_busy_machine
 from acceptance.reading import Digest, digests_of, output_of
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
@@ -128,7 +128,9 @@ def test_a_reader_that_stands_still_does_not_slow_the_job(
             watched_s = time.monotonic() - began
             got = len(first.data) + sum(len(entry.data) for entry in entries)
     assert got == 200 * MEGABYTE
-    assert watched_s < max(3 * alone_s, 5.0), f"{watched_s:.1f} s, {alone_s:.1f} s without a reader"
+    assert watched_s < max(3 * alone_s, on_a_busy_machine(5.0)), (
+        f"{watched_s:.1f} s, {alone_s:.1f} s without a reader"
+    )
 
 
 def test_twenty_readers_of_one_job_all_get_everything(server: HodeiServer) -> None:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from acceptance.harness import HodeiServer
+from acceptance.harness import HodeiServer, on_a_busy_machine
 from hodei.wire import hodei_all_in_one_pb2 as pb
 
 MIB = 1 << 20
@@ -54,7 +54,9 @@ def refusal(server: HodeiServer, *definitions: pb.JobDefinition) -> dict[str, st
 
 def test_the_same_id_and_definition_twice_is_one_job(server: HodeiServer) -> None:
     request = pb.QueueJobRequest(
-        job_definition=definition(job_id=pb.JobId(value="twice"), command="echo", arguments=["1"])
+        job_definition=definition(
+            job_id=pb.JobId(value="rules-twice"), command="echo", arguments=["1"]
+        )
     )
     with server.jobs_stub() as stub:
         first = stub.QueueJob(request)
@@ -63,9 +65,9 @@ def test_the_same_id_and_definition_twice_is_one_job(server: HodeiServer) -> Non
     assert first.job_id == second.job_id
     assert first.queued_at == second.queued_at
     with server.client() as client:
-        ended = client.wait("twice")
+        ended = client.wait("rules-twice")
         assert [attempt.number for attempt in ended.attempts] == [1]
-        assert len([job for job in client.jobs() if job.id == "twice"]) == 1
+        assert len([job for job in client.jobs() if job.id == "rules-twice"]) == 1
     with server.jobs_stub() as stub:
         assert stub.QueueJob(request).already_existed, "an ended job still holds its id"
 
@@ -73,20 +75,22 @@ def test_the_same_id_and_definition_twice_is_one_job(server: HodeiServer) -> Non
 def test_the_same_id_with_another_definition_is_refused_naming_the_difference(
     server: HodeiServer,
 ) -> None:
-    name = pb.JobId(value="differs")
+    name = pb.JobId(value="rules-differs")
     with server.jobs_stub() as stub:
         stub.QueueJob(pb.QueueJobRequest(job_definition=definition(job_id=name, tags=["a"])))
         with pytest.raises(grpc.RpcError) as raised:
             stub.QueueJob(pb.QueueJobRequest(job_definition=definition(job_id=name, tags=["b"])))
     code, message, _, reason = details(raised.value)
     assert code is grpc.StatusCode.ALREADY_EXISTS
-    assert "differs" in message
+    assert "rules-differs" in message
     assert "tags" in message
     assert reason == "ALREADY_EXISTS"
 
 
 def test_the_same_id_from_many_clients_at_once_is_one_job(server: HodeiServer) -> None:
-    request = pb.QueueJobRequest(job_definition=definition(job_id=pb.JobId(value="contended")))
+    request = pb.QueueJobRequest(
+        job_definition=definition(job_id=pb.JobId(value="rules-contended"))
+    )
     with server.jobs_stub() as stub:
         calls = [stub.QueueJob.future(request) for _ in range(50)]
         answers = [call.result() for call in calls]
@@ -197,7 +201,7 @@ def test_100_000_jobs_in_one_batch_are_done_or_refused_with_the_limit_named(
     code, _, fields, _ = details(raised.value)
     assert code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert "10,000" in str(fields) or "10000" in str(fields)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < on_a_busy_machine(15)
     with server.client() as client:
         assert client.wait(client.submit(command=["true"]).id, timeout=10).state == "SUCCEEDED"
 
@@ -215,7 +219,7 @@ def test_the_server_answers_while_a_full_batch_is_taken_and_run(
             client.server_info()
             slowest = max(slowest, time.monotonic() - began)
         assert len(batch.result().jobs) == 5_000
-    assert slowest < 1.0, f"an answer took {slowest:.2f} s"
+    assert slowest < on_a_busy_machine(1.0), f"an answer took {slowest:.2f} s"
 
 
 def test_garbage_on_the_port_does_not_stop_the_server(server: HodeiServer) -> None:

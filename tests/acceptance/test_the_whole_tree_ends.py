@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.harness import HodeiServer, assert_all_gone, identify
+from acceptance.harness import HodeiServer, assert_all_gone, identify, on_a_busy_machine
 from acceptance.reading import output_of
 from acceptance.trees import ESCAPED, escape_artist, write_folder
 
@@ -110,4 +110,4 @@ def test_a_fork_bomb_ends_too(server: HodeiServer) -> None:
         began = time.monotonic()
         client.cancel(job.id)
         assert client.wait(job.id).state == "CANCELLED"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < on_a_busy_machine(5)
