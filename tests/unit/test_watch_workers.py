@@ -144,6 +144,16 @@ async def test_an_invitation_that_nobody_takes_up_ends_with_its_password(plane: 
     assert (await plane.worker(worker_id)).state is WorkerState.LOST
 
 
+async def test_somebodys_own_worker_ends_with_its_stream_once_it_is_drained(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    await plane.drainer.drain(agent.id, by="me")
+    await plane.settle()
+    assert (await plane.worker(agent.id)).state is WorkerState.DRAINING
+    await agent.disconnect()
+    await plane.settle()
+    assert await why(plane, agent.id) == (WorkerState.TERMINATED, "")
+
+
 async def test_a_drained_worker_gets_some_time_to_end_by_itself_however_long_it_was_idle(
     plane: Plane, provider: FakeProvider
 ) -> None:

@@ -139,6 +139,9 @@ class WatchWorkers:
                 return self._clock.monotonic() + left.total_seconds()
             return member.last_seen + self._enroll_timeout_s
         if worker.state is WorkerState.DRAINING and not member.jobs:
+            if worker.provider == STATIC_PROVIDER and member.link is None:
+                # Nobody watches its process: its stream's end is the word of its end.
+                return self._clock.monotonic()
             return max(member.idle_since, member.draining_since or 0.0) + _DRAINED_GRACE_S
         return member.last_seen + self._lease_s + self._unconfirmed_s(member)
 
