@@ -171,3 +171,30 @@ def test_config_show_prints_every_setting_and_where_it_comes_from(
     shown = json.loads(capsys.readouterr().out)
     assert shown["lease"] == {"value": 120.0, "source": "HODEI_LEASE"}
     assert shown["data_dir"] == {"value": ".hodei", "source": "default"}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://me:s3cret@db:5432/hodei", "postgres://me:***@db:5432/hodei"),
+        (
+            "postgresql://me@db/hodei?password=s3cret&x=y",
+            "postgresql://me@db/hodei?password=***&x=y",
+        ),
+        ("postgresql:///hodei", "postgresql:///hodei"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_config_show_keeps_the_password_of_the_database_to_itself(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    shown: str,
+    output: str,
+) -> None:
+    monkeypatch.setenv("HODEI_DATABASE_URL", url)
+    assert main(["config", "show", "--output", output]) == 0
+    told = capsys.readouterr().out
+    assert shown in told
+    assert "s3cret" not in told

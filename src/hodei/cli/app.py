@@ -7,6 +7,7 @@ from typer.main import get_command
 
 from hodei.cli import (
     config_commands,
+    db_commands,
     job_commands,
     logs_command,
     run_command,
@@ -34,6 +35,7 @@ def command() -> Any:  # noqa: ANN401 - typer keeps the class of what it makes t
     logs_command.register(app)
     app.add_typer(worker_commands.app, name="workers")
     app.add_typer(config_commands.app, name="config")
+    app.add_typer(db_commands.app, name="db")
     app.command()(version)
     return get_command(app)
 

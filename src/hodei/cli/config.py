@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hodei.cli.output import OutputFormat, print_json, print_table
 from hodei.cli.pairs import read_pairs
-from hodei.server.config_sources import load_config
-from hodei.server.config_values import show_value
+from hodei.server.config_sources import EffectiveValue, load_config
+from hodei.server.config_values import Value, show_value, without_password
 
 
 def show_config(config_file: str, settings: Sequence[str], output: OutputFormat) -> None:
@@ -17,14 +17,14 @@ def show_config(config_file: str, settings: Sequence[str], output: OutputFormat)
     if output is OutputFormat.JSON:
         print_json(
             {
-                value.key: {"value": _plain(value.value), "source": value.source}
+                value.key: {"value": _plain(_shown(value)), "source": value.source}
                 for value in effective.values
             }
         )
         return
     print_table(
         ("SETTING", "VALUE", "FROM"),
-        [(value.key, show_value(value.value), value.source) for value in effective.values],
+        [(value.key, show_value(_shown(value)), value.source) for value in effective.values],
     )
 
 
@@ -32,6 +32,12 @@ def typed_settings(settings: Sequence[str]) -> dict[str, tuple[object, str]]:
     """The settings of `--set`, by key, and where they were typed."""
     pairs = read_pairs(settings, option="--set")
     return {key: (value, f"--set {key}") for key, value in pairs.items()}
+
+
+def _shown(setting: EffectiveValue) -> Value:
+    if setting.key == "database_url":
+        return without_password(str(setting.value))
+    return setting.value
 
 
 def _plain(value: object) -> object:

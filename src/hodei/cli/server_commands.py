@@ -9,6 +9,14 @@ _PORTS = "Ports (0 takes a free one and keeps it)"
 DataDir = Annotated[
     str, Option("--data-dir", metavar="DIR", help="Where everything is kept. Default: .hodei")
 ]
+DatabaseUrl = Annotated[
+    str,
+    Option(
+        "--database-url",
+        metavar="URL",
+        help="PostgreSQL instead of SQLite. With a password better as HODEI_DATABASE_URL.",
+    ),
+]
 GrpcPort = Annotated[
     str, Option("--grpc-port", metavar="PORT", help="For clients.", rich_help_panel=_PORTS)
 ]
@@ -54,6 +62,7 @@ def register(app: Typer) -> None:
 def dev(
     *,
     data_dir: DataDir = "",
+    database_url: DatabaseUrl = "",
     grpc_port: GrpcPort = "",
     worker_port: WorkerPort = "",
     enroll_port: EnrollPort = "",
@@ -71,6 +80,7 @@ def dev(
     typed = TypedServer(
         settings={
             "data_dir": (data_dir, "--data-dir"),
+            "database_url": (database_url, "--database-url"),
             "grpc_port": (grpc_port, "--grpc-port"),
             "worker_port": (worker_port, "--worker-port"),
             "enroll_port": (enroll_port, "--enroll-port"),
@@ -89,6 +99,7 @@ def dev(
 def server(
     *,
     data_dir: DataDir = "",
+    database_url: DatabaseUrl = "",
     name: Annotated[str, Option("--name", help="Of this server, for people.")] = "",
     listen: Annotated[
         str, Option("--listen", metavar="HOST", help="Where clients connect. Loopback only.")
@@ -117,6 +128,7 @@ def server(
     typed = TypedServer(
         settings={
             "data_dir": (data_dir, "--data-dir"),
+            "database_url": (database_url, "--database-url"),
             "name": (name, "--name"),
             "listen_host": (listen, "--listen"),
             "worker_listen_host": (worker_listen, "--worker-listen"),

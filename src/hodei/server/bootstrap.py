@@ -1,5 +1,6 @@
 """The composition root: builds every part of a control plane and joins them."""
 
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,6 +38,7 @@ from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ClusterId
 from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
 from hodei.ports.providers import Provider
+from hodei.ports.stores import Store
 from hodei.providers.local import LocalProvider
 from hodei.server.config import ServerConfig
 from hodei.server.data_dir import DataDir
@@ -53,7 +55,7 @@ class Foundations:
     clock: Clock
     ids: IdSource
     cluster_id: ClusterId
-    store: SqliteStore
+    store: Store
     logs: SegmentLogStore
     authority: FileCertificateAuthority
     providers: tuple[Provider, ...]
@@ -98,7 +100,7 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         server_addresses=[config.listen_host, config.worker_listen_host, advertised],
         clock=clock,
     )
-    store = await SqliteStore.open(data_dir.path)
+    store = await _open_store(config, data_dir)
     try:
         logs = await SegmentLogStore.open(data_dir.logs, clock)
     except BaseException:
@@ -116,6 +118,17 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         providers=_providers(config, data_dir, cluster_id),
         started_at=clock.now(),
     )
+
+
+async def _open_store(config: ServerConfig, data_dir: DataDir) -> Store:
+    if not config.database_url:
+        data_dir.require_not_moved()
+        return await SqliteStore.open(data_dir.path)
+    # The client of PostgreSQL takes 8 MB, which a server on SQLite does not carry.
+    from hodei.adapters.postgres import PostgresStore  # noqa: PLC0415
+
+    name = config.name or socket.gethostname()
+    return await PostgresStore.open(config.database_url, server=name, sole=True)
 
 
 def build(base: Foundations, doors: Doors) -> ControlPlane:

@@ -38,6 +38,9 @@ class ServerConfig:
 
     data_dir: Path
     """Database, logs, certificates, workers' directories; made with mode 0700."""
+    database_url: str = ""
+    """PostgreSQL, as `postgresql://user:password@host:port/database`; empty means SQLite under
+    `data_dir`. Logs and certificates stay there either way."""
     dev_mode: bool = False
     """Clients speak plaintext; loopback only."""
     name: str = ""

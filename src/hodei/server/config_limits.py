@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 from hodei.kernel.errors import FieldViolation
 from hodei.kernel.units import format_duration
@@ -32,6 +33,7 @@ def check_config(config: ServerConfig) -> list[FieldViolation]:
         _duration("local.enroll_timeout", local.enroll_timeout_s, 0.1, 3600),
         _loopback("listen_host", config.listen_host),
         _distinct_ports(config),
+        _database_url("database_url", config.database_url),
     ]
     return [violation for violation in checks if violation is not None]
 
@@ -61,6 +63,23 @@ def _loopback(key: str, host: str) -> FieldViolation | None:
         field=key,
         description=f"{host!r} is not a loopback address; clients are let in from this machine "
         "only, such as at 127.0.0.1",
+    )
+
+
+def _database_url(key: str, url: str) -> FieldViolation | None:
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        # Asking for it is what checks it.
+        is_good = parts.scheme in {"postgres", "postgresql"} and (parts.port or True)
+    except ValueError:
+        is_good = False
+    if is_good:
+        return None
+    # The value itself may hold a password.
+    return FieldViolation(
+        field=key, description="write postgresql://user:password@host:port/database"
     )
 
 

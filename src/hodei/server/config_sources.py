@@ -45,7 +45,6 @@ OTHER_VARIABLES: Final = frozenset(
 """Variables that are known and are no setting of a server."""
 
 UNAVAILABLE: Final = {
-    "HODEI_DATABASE_URL": "this release keeps everything in SQLite under data_dir; unset it",
     "HODEI_DOCKER_ENABLED": "the Docker provider is not in this release; unset it",
     "HODEI_K8S_ENABLED": "the Kubernetes provider is not in this release; unset it",
     "HODEI_FC_ENABLED": "the Firecracker provider is not in this release; unset it",

@@ -1,9 +1,11 @@
 """The values of settings: read from text, as the environment has it, or from what TOML gives."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol, cast
+from urllib.parse import urlsplit
 
 from hodei.kernel.errors import InvalidFieldsError
 from hodei.kernel.units import format_duration, parse_duration_s
@@ -46,6 +48,16 @@ def show_value(value: Value) -> str:
             return shlex.join(value)
         case _:
             return str(value)
+
+
+def without_password(url: str) -> str:
+    """A URL of a database as others may see it."""
+    hidden = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+    parts = urlsplit(hidden)
+    if parts.password is None:
+        return hidden
+    user, _, address = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{address}").geturl()
 
 
 def _read_bool(raw: object, /, *, field: str) -> bool:

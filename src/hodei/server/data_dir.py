@@ -14,6 +14,7 @@ from hodei.kernel.errors import RefusedError
 from hodei.kernel.ids import ClusterId
 
 _KEY_BYTES = 32
+_MOVED = "database-moved"
 
 
 class DataDirInUseError(RefusedError):
@@ -62,6 +63,20 @@ class DataDir:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
+    @staticmethod
+    def user_of(path: Path) -> str:
+        """The server that has the directory now, for people; empty for none."""
+        try:
+            inode = (path / "server.lock").stat().st_ino
+        except FileNotFoundError:
+            return ""
+        # Looked up, not tried: a server that starts just now must find the lock free.
+        for line in Path("/proc/locks").read_text("ascii").splitlines():
+            _, kind, _, _, process, place, *_ = line.split()
+            if kind == "FLOCK" and place.rpartition(":")[2] == str(inode):
+                return f"process {process}"
+        return ""
+
     def release(self) -> None:
         """Lets another server have it."""
         os.ftruncate(self._lock, 0)
@@ -81,6 +96,24 @@ class DataDir:
     def workers(self) -> Path:
         """The directories of local workers."""
         return self.path / "workers"
+
+    def mark_moved(self, place: str) -> None:
+        """Notes that its database has been copied to another place, which is the true one now."""
+        self._write(_MOVED, f"{place}\n".encode())
+
+    def require_not_moved(self) -> None:
+        """Sees to it that nobody goes on with a database that has a successor.
+
+        Raises:
+            DataDirError: It was copied.
+        """
+        marker = self.path / _MOVED
+        if marker.exists():
+            raise DataDirError(
+                f"the jobs of {self.path} were copied to the database at "
+                f"{marker.read_text().strip()}: name it with --database-url; or remove {marker} to "
+                "go on here as if there had been no copy"
+            )
 
     def cluster_id(self, ids: IdSource) -> ClusterId:
         """The id of this installation, drawn at its first start."""

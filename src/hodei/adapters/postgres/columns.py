@@ -21,7 +21,7 @@ def write_arguments(plan: GroupPlan, *, last_position: int) -> Iterator[list[Any
 
     Args:
         plan: What to write.
-        last_position: The last that was given before: jobs beyond it are new.
+        last_position: The last that was given before it: jobs beyond that are new.
     """
     new_jobs = [row for position, row in plan.jobs.items() if position > last_position]
     changed_jobs = [

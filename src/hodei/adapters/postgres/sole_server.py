@@ -62,15 +62,25 @@ async def require_sole(connection: Connection, own_name: str) -> None:
         ) from error
 
 
+async def user_of(connection: Connection) -> str:
+    """The server that uses the database, for people; empty for none."""
+    holder = await connection.fetchrow(_HOLDER, _LOCK)
+    return "" if holder is None else _shown(holder["application_name"])
+
+
 async def _make_way(connection: Connection, own_name: str) -> None:
     holder = await connection.fetchrow(_HOLDER, _LOCK)
     if holder is None:
         # It has ended meanwhile.
         return
     if holder["application_name"] != own_name:
-        name = holder["application_name"].rpartition(" ")[0] or "another program"
         raise DatabaseInUseError(
-            f"the database is in use by {name}, its session {holder['pid']}: stop that server "
+            f"the database is in use by {_shown(holder['application_name'])}: stop that server "
             "first; several servers on one database are not in this release"
         )
     await connection.execute("SELECT pg_terminate_backend($1)", holder["pid"])
+
+
+def _shown(name: str) -> str:
+    """Without what tells two servers of the same name apart."""
+    return name.rpartition(" ")[0] or "another program"

@@ -6,6 +6,10 @@
 -- heads must be read as they are once the lock is there, whatever the database's default is.
 BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(448545449321)
 
+-- name: lock
+-- The same, within a transaction that has begun.
+SELECT pg_advisory_xact_lock(448545449321)
+
 -- name: heads
 -- Of jobs ($1) and workers ($2), and the last position that was given.
 SELECT 'job' AS kind, id, position, version,
@@ -85,4 +89,4 @@ WITH put_events AS (
         version = excluded.version, has_ended = excluded.has_ended, data = excluded.data
 )
 -- Not undone with the transaction: positions that were given to a commit that failed are left out.
-SELECT setval('event_positions', $46)
+SELECT setval('event_positions', greatest(last_value, $46::bigint)) FROM event_positions

@@ -1,0 +1,81 @@
+"""Takes over the events of another store."""
+
+from collections.abc import AsyncIterable, Sequence
+from typing import Final
+
+from hodei.kernel.errors import AlreadyExistsError
+from hodei.ports.stores import StoredEvent
+from hodei.wire import event_codec
+from hodei.wire.instants import to_micros
+
+from . import schema
+from .connection import Connection, connect, place, translated_errors
+from .named_sql import load
+from .rebuild import rebuild_within
+
+_SQL: Final = load("rebuild.sql")
+_WRITES: Final = load("writes.sql")
+
+_COLUMNS: Final = (
+    "position",
+    "stream",
+    "version",
+    "type",
+    "type_version",
+    "data",
+    "at",
+    "correlation_id",
+    "causation_id",
+)
+
+
+async def fill(url: str, pages: AsyncIterable[Sequence[StoredEvent]]) -> None:
+    """Writes events at the very positions that they have, and the tables that they lead to.
+
+    All of it in one transaction: interrupted, it leaves the database as it was.
+
+    Args:
+        url: A database with tables and without events.
+        pages: All events of the other store, in their order.
+
+    Raises:
+        AlreadyExistsError: There are events in it.
+        SchemaError: Its tables are not those that this code knows.
+        StoreUnavailableError: It cannot be written.
+    """
+    connection = await connect(url, application_name="hodei db copy")
+    try:
+        with translated_errors(url):
+            schema.require_usable(await schema.read_schema(connection))
+            async with connection.transaction(isolation="read_committed"):
+                await connection.execute(_WRITES["lock"])
+                await _fill(connection, url, pages)
+    finally:
+        await connection.close()
+
+
+async def _fill(
+    connection: Connection, url: str, pages: AsyncIterable[Sequence[StoredEvent]]
+) -> None:
+    if await connection.fetchval(_SQL["has_events"]):
+        raise AlreadyExistsError(
+            f"the database at {place(url)} has jobs already: name one that has none"
+        )
+    async for page in pages:
+        await connection.copy_records_to_table(
+            "events", records=[_row(each) for each in page], columns=_COLUMNS
+        )
+    await connection.execute(_SQL["give_positions"])
+    await rebuild_within(connection)
+
+
+def _row(stored: StoredEvent) -> tuple[object, ...]:
+    return (
+        stored.position,
+        stored.stream,
+        stored.version,
+        *event_codec.encode(stored.event),
+        to_micros(stored.at),
+        stored.correlation_id,
+        stored.causation_id,
+    )

@@ -1,0 +1,46 @@
+"""What is in the database, for whoever looks after it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import schema
+from .connection import FILE_NAME, connect, translated_errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What is there."""
+
+    revision: str
+    """Of the schema; empty where there is no database yet."""
+    events: int = 0
+    jobs: int = 0
+    workers: int = 0
+
+
+def overview(data_dir: Path) -> Overview:
+    """Looks at the database in `data_dir`. A server may be running on it.
+
+    Raises:
+        SchemaError: It is of a newer version of Hodei, or not one of ours.
+        StoreUnavailableError: It cannot be read.
+    """
+    if not (data_dir / FILE_NAME).exists():
+        return Overview(revision="")
+    with translated_errors():
+        connection = connect(data_dir, read_only=True)
+        try:
+            if schema.is_fresh(connection):
+                return Overview(revision="")
+            revision = schema.known_revision(connection)
+            events, jobs, workers = (
+                connection.execute(query).fetchone()[0]
+                for query in (
+                    "SELECT count(*) FROM events",
+                    "SELECT count(*) FROM jobs",
+                    "SELECT count(*) FROM workers",
+                )
+            )
+        finally:
+            connection.close()
+    return Overview(revision=revision, events=events, jobs=jobs, workers=workers)

@@ -1,0 +1,178 @@
+"""Moves an installation from SQLite to PostgreSQL, and proves that nothing is missing there."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from hodei.adapters.postgres import PostgresStore
+from hodei.adapters.postgres.connection import place
+from hodei.adapters.postgres.fill import fill
+from hodei.adapters.sqlite import SqliteStore
+from hodei.adapters.sqlite.connection import FILE_NAME
+from hodei.domain.jobs.job import Job
+from hodei.domain.workers.worker import Worker
+from hodei.kernel.errors import BrokenError, NotFoundError
+from hodei.kernel.ids import BEFORE_THE_FIRST
+from hodei.ports.stores import JobFilter, SchemaError, Store, StoredEvent
+from hodei.server.data_dir import DataDir
+from hodei.server.database import SchemaRefusedError
+from hodei.wire import event_codec
+
+_PAGE: Final = 2000
+_DIGEST_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """What is now in both places, compared one by one."""
+
+    place: str
+    events: int
+    streams: int
+    jobs: int
+    workers: int
+    digest: str
+    """Of all events of all streams."""
+
+
+async def copy_database(source: Path, url: str, *, report: Callable[[str], None]) -> Copied:
+    """Copies the database in the data directory `source` to an empty one with tables.
+
+    The events keep their positions, so that clients go on from where they were. Afterwards both
+    sides are read again and compared; then `source` notes where its jobs are now, and no server
+    starts on its old database any more. Interrupted before, it has changed nothing and may be run
+    again.
+
+    Args:
+        source: A data directory; no server may run on it.
+        url: Of the PostgreSQL database.
+        report: Is told, in so many words, what is done.
+
+    Raises:
+        NotFoundError: There is no database in `source`.
+        DataDirInUseError: A server runs on it.
+        AlreadyExistsError: The other database has jobs.
+        SchemaRefusedError: One of the two is not of this version.
+        StoreUnavailableError: One of the two cannot be read or written.
+        BrokenError: The copy is not the same.
+    """
+    if not (source / FILE_NAME).exists():
+        raise NotFoundError("database", str(source / FILE_NAME), "name a server's data directory")
+    data_dir = DataDir(source)
+    try:
+        old = await SqliteStore.open(data_dir.path)
+        try:
+            report("copying the events")
+            await fill(url, _pages(old))
+            report("comparing both sides")
+            copied = await _compare(old, url)
+        finally:
+            await old.close()
+        data_dir.mark_moved(place(url))
+    except SchemaError as error:
+        raise SchemaRefusedError(str(error)) from error
+    finally:
+        data_dir.release()
+    return copied
+
+
+async def _compare(old: Store, url: str) -> Copied:
+    new = await PostgresStore.open(url, server="hodei db copy")
+    try:
+        told, copied = await _digests(old), await _digests(new)
+        _require_same("events", told, copied)
+        jobs = await _same_jobs(old, new)
+        workers = await _same_workers(old, new)
+    finally:
+        await new.close()
+    return Copied(
+        place=place(url),
+        events=sum(each.events for each in told.values()),
+        streams=len(told),
+        jobs=jobs,
+        workers=workers,
+        digest=_digest(*(told[name].digest for name in sorted(told))).hex(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """What all events of a stream come to."""
+
+    events: int = 0
+    digest: bytes = b""
+
+    def followed_by(self, stored: StoredEvent) -> "_Stream":
+        """With one more event."""
+        name, version, data = event_codec.encode(stored.event)
+        facts = (stored.position, stored.version, name, version, stored.at.isoformat())
+        about = (stored.correlation_id, stored.causation_id)
+        return _Stream(self.events + 1, _digest(self.digest, repr((facts, about)).encode(), data))
+
+
+async def _digests(store: Store) -> dict[str, _Stream]:
+    streams: dict[str, _Stream] = {}
+    async for page in _pages(store):
+        for stored in page:
+            streams[stored.stream] = streams.get(stored.stream, _Stream()).followed_by(stored)
+    return streams
+
+
+async def _pages(store: Store) -> AsyncGenerator[Sequence[StoredEvent]]:
+    after = BEFORE_THE_FIRST
+    while page := await store.read_events(after=after, limit=_PAGE):
+        yield page
+        after = page[-1].position
+
+
+async def _same_jobs(old: Store, new: Store) -> int:
+    """Compares each job as it is now, in their order; returns how many there are."""
+    cursor, copied_cursor = "", ""
+    while True:
+        page = await old.list_jobs(JobFilter(), limit=_PAGE, cursor=cursor)
+        copied = await new.list_jobs(JobFilter(), limit=_PAGE, cursor=copied_cursor)
+        _require_same("jobs", _by_id(page.jobs), _by_id(copied.jobs))
+        cursor, copied_cursor = page.next_cursor, copied.next_cursor
+        if not cursor or not copied_cursor:
+            _require_same("lists of jobs", {"total": page.total}, {"total": copied.total})
+            return page.total
+
+
+async def _same_workers(old: Store, new: Store) -> int:
+    """Compares each worker; returns how many there are."""
+    count, cursor, copied_cursor = 0, "", ""
+    while True:
+        page, cursor = await old.list_workers(include_ended=True, limit=_PAGE, cursor=cursor)
+        copied, copied_cursor = await new.list_workers(
+            include_ended=True, limit=_PAGE, cursor=copied_cursor
+        )
+        _require_same("workers", _by_id(page), _by_id(copied))
+        count += len(page)
+        if not cursor:
+            return count
+
+
+def _by_id(things: Sequence[Job] | Sequence[Worker]) -> Mapping[str, Job | Worker]:
+    return {each.id: each for each in things}
+
+
+def _require_same(what: str, told: Mapping[str, object], copied: Mapping[str, object]) -> None:
+    if told == copied:
+        return
+    wrong = sorted(
+        each for each in told.keys() | copied.keys() if told.get(each) != copied.get(each)
+    )
+    raise BrokenError(
+        f"the copy has other {what}, first of {wrong[0]} ({len(wrong)} in all): the source is as it "
+        "was; empty the other database and report this"
+    )
+
+
+def _digest(*parts: bytes) -> bytes:
+    total = blake2b(digest_size=_DIGEST_BYTES)
+    for part in parts:
+        total.update(len(part).to_bytes(8, "big"))
+        total.update(part)
+    return total.digest()
