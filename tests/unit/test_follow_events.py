@@ -1,14 +1,18 @@
 """What happened is told, and what happens, each event once and in order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import cast
 
 import pytest
 
+from hodei.application.follow_events import FollowEvents
+from hodei.application.journal import worker_write
 from hodei.application.links import Run
 from hodei.domain.jobs.reasons import ReasonCode
+from hodei.domain.workers.events import EnrolmentOffer, WorkerProvisioningRequested
 from hodei.kernel.errors import NotFoundError
-from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position
-from hodei.ports.stores import StoredEvent
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, ProviderName, WorkerId
+from hodei.ports.stores import EventStore, StoredEvent
 from support.builders import result, started
 from support.fake_provider import FakeProvider
 from support.plane import Plane, running
@@ -142,6 +146,54 @@ async def test_the_workers_that_come_up_for_a_job_are_told_of_with_it(
     late = follow(plane, "a", with_workers=True)
     await plane.settle()
     assert late.kinds == wanted
+
+
+class EventfulStore:
+    """Events during whose first reading something happens."""
+
+    def __init__(self, events: EventStore, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._events = events
+        self._meanwhile: Callable[[], Awaitable[None]] | None = meanwhile
+
+    async def read_events(
+        self, *, after: Position, limit: int, streams: Sequence[str] = ()
+    ) -> list[StoredEvent]:
+        page = await self._events.read_events(after=after, limit=limit, streams=streams)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return page
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._events, name)
+
+
+async def test_a_worker_that_is_requested_during_the_first_look_is_told_of() -> None:
+    # Makes no worker by itself: the one that comes is the test's.
+    async with running(Plane(FakeProvider(slots=1, max_workers=0)), leases=False) as plane:
+
+        async def request_one() -> None:
+            at = plane.journal.now()
+            request = WorkerProvisioningRequested(
+                worker_id=WorkerId("late"),
+                provider=ProviderName("fake"),
+                slots=1,
+                offer=EnrolmentOffer(otp_hmac=b"", expires_at=at),
+                for_job=JobId("a"),
+            )
+            write = worker_write(None, [request], at)
+            await plane.journal.commit(at=at, workers=[write])
+
+        await plane.submit(ids=("a",))
+        plane.follower = FollowEvents(
+            journal=plane.journal,
+            events=cast("EventStore", EventfulStore(plane.store, request_one)),
+            bus=plane.bus,
+            fleet=plane.fleet,
+        )
+        reader = follow(plane, "a", with_workers=True)
+        await plane.settle()
+        assert reader.kinds == ["JobCreated", "JobQueued", "WorkerProvisioningRequested"]
 
 
 async def test_a_waiting_follower_costs_the_store_nothing_when_others_jobs_move(

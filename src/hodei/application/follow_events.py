@@ -38,10 +38,11 @@ class FollowEvents:
         """
         await self._journal.job(job_id)
         streams = {f"job:{job_id}"}
-        if with_workers:
-            streams |= await self._worker_streams(job_id)
-        subscription = self._bus.follow(streams if not with_workers else None)
+        # Before anything is looked up: a worker that is requested meanwhile must not be missed.
+        subscription = self._bus.follow(None if with_workers else streams)
         try:
+            if with_workers:
+                streams |= await self._worker_streams(job_id)
             async for event in self._from_store(after, sorted(streams)):
                 after = event.position
                 yield event
@@ -51,7 +52,7 @@ class FollowEvents:
                 while not (news := await self._live(subscription, after, streams, job_id)):
                     pass
                 for event in news:
-                    after = event.position
+                    after = max(after, event.position)
                     yield event
             async for event in self._from_store(after, sorted(streams)):
                 yield event
@@ -99,10 +100,13 @@ class FollowEvents:
             streams |= await self._worker_streams(job_id) if subscription.streams is None else set()
             return [event async for event in self._from_store(after, sorted(streams))]
         taken: list[StoredEvent] = []
+        # Not among what was read from the store, which may already have been past their beginning.
+        new: set[str] = set()
         for stored in events:
-            if _is_request_for(stored, job_id):
+            if stored.stream not in streams and _is_request_for(stored, job_id):
                 streams.add(stored.stream)
-            if stored.stream in streams and stored.position > after:
+                new.add(stored.stream)
+            if stored.stream in new or (stored.stream in streams and stored.position > after):
                 taken.append(stored)
         return taken
 
