@@ -492,7 +492,7 @@ async def test_output_is_read_as_lines_or_as_exact_bytes_from_any_offset(
     assert [entry.line for entry in after] == ["", "\ufffdthree"]
 
 
-@pytest.mark.parametrize("lines", [1, 2, 99])
+@pytest.mark.parametrize("lines", [1, 2, 4, 99])
 async def test_the_last_lines_are_read_however_far_back_they_begin(
     site: Site, ran: Ran, lines: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

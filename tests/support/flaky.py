@@ -6,12 +6,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from hodei.adapters.logstore import MemoryLogStore
 from hodei.adapters.memory import MemoryStore
 from hodei.domain.jobs.job import Job
-from hodei.domain.logs import LogChunk
+from hodei.domain.logs import LogChunk, LogEntry
+from hodei.kernel.clock import Clock
+from hodei.kernel.ids import JobId
 from hodei.ports.logs import LogStoreUnavailableError, StreamEnd
 from hodei.ports.stores import Batch, Committed, Conflict, StoreUnavailableError
 
 
 async def _nothing(_: object) -> None:
+    pass
+
+
+async def _nothing_either() -> None:
     pass
 
 
@@ -63,22 +69,29 @@ class FlakyStore(MemoryStore):
 class FlakyLogStore(MemoryLogStore):
     """As above, for output."""
 
-    failures = 0
-    appends = 0
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.failures = 0
+        """Appends that fail from now on."""
+        self.gate = asyncio.Event()
+        """Appends wait for it."""
+        self.gate.set()
+        self.after_read: Callable[[], Awaitable[None]] = _nothing_either
+        """Runs between a read and what is made of it."""
+
+    async def read(
+        self, job_id: JobId, *, after_sequence: int, max_bytes: int, attempt: int = 0
+    ) -> list[LogEntry]:
+        found = await super().read(
+            job_id, after_sequence=after_sequence, max_bytes=max_bytes, attempt=attempt
+        )
+        await self.after_read()
+        return found
 
     async def append(self, chunks: Sequence[LogChunk]) -> list[StreamEnd]:
         if self.failures:
             self.failures -= 1
             await asyncio.sleep(0)
             raise LogStoreUnavailableError("the disk is full")
-        self.appends += 1
         await self.gate.wait()
         return await super().append(chunks)
-
-    @property
-    def gate(self) -> asyncio.Event:
-        """Appends wait for it."""
-        if not hasattr(self, "_gate"):
-            self._gate = asyncio.Event()
-            self._gate.set()
-        return self._gate

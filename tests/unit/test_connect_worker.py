@@ -153,6 +153,9 @@ async def test_a_newer_stream_supersedes_the_older_whose_end_changes_nothing(pla
     await agent.connect(agent.holds(job, started=False))
     assert "superseded" in (old_link.closed or "")
     await plane.connector.close(old_session, message="the stream ended")
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert member.link is agent.link
     worker = await plane.worker(agent.id)
     assert (worker.connected, worker.session_epoch) == (True, 2)
     await agent.say(result(job))
@@ -177,6 +180,38 @@ async def test_of_two_streams_that_open_at_once_the_later_one_stays(plane: Plane
     assert [link.closed is None for link in links].count(True) == 1
     assert member.link is next(link for link in links if link.closed is None)
     assert (await plane.worker(worker_id)).session_epoch == 2
+
+
+async def test_a_stream_that_a_newer_one_overtook_while_it_opened_gives_way(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(started(job))
+    await agent.disconnect()
+    gate = asyncio.Event()
+
+    async def hold(batch: Batch) -> None:
+        if batch.jobs:
+            await gate.wait()
+
+    plane.store.before_commit = hold
+    # It has forgotten the job, and waits while that is written down.
+    slow = RecordingLink()
+    hello = Hello(ready=agent.has, held=())
+    opening = plane.tasks.start(_open(plane, agent, hello, slow), name="slow")
+    await plane.settle()
+    await agent.connect(agent.holds(job))
+    gate.set()
+    await plane.settle()
+    assert opening.done()
+    assert "superseded" in (slow.closed or "")
+    assert slow.sent == []
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert member.link is agent.link
+
+
+async def _open(plane: Plane, agent: Agent, hello: Hello, link: RecordingLink) -> None:
+    await plane.connector.open(agent.identity, hello, link)
 
 
 async def test_a_job_assigned_while_the_stream_opens_is_sent_once_and_after_the_welcome(

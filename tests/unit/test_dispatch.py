@@ -146,6 +146,7 @@ async def test_a_worker_taken_down_since_the_round_began_gets_nothing(plane: Pla
     await plane.settle()
     assert runs(agent) == []
     assert sorted(runs(other)) == ["a", "b"]
+    assert [len(job.attempts) for job in await plane.jobs()] == [1, 1]
 
 
 def hold_assignments(plane: Plane) -> asyncio.Event:

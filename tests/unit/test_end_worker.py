@@ -181,6 +181,9 @@ async def test_an_end_that_was_cancelled_can_be_begun_again(
     await plane.settle()
     end.cancel()
     await plane.settle()
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert not member.is_ending
     provider.destroy_gate.set()
     await plane.ender.end(agent.id, why=LOST, message="m")
     assert (await plane.worker(agent.id)).state is WorkerState.LOST

@@ -238,6 +238,25 @@ async def test_a_follower_that_falls_behind_reads_the_store_and_misses_nothing(
     assert len({each.position for each in reader.events}) == len(reader.events)
 
 
+async def test_a_follower_that_falls_behind_hears_of_workers_that_came_up_meanwhile(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.bus._MOST_QUEUED", 2)
+    plane = Plane(provider)
+    await plane.submit(ids=("a",))
+    events = plane.follower.follow_job(
+        JobId("a"), after=BEFORE_THE_FIRST, follow=True, with_workers=True
+    )
+    seen = [await anext(events) for _ in range(2)]
+    async with running(plane, leases=False):
+        agent = await plane.agent_of(provider)
+        await plane.settle()
+        await agent.say(result(await plane.job(JobId("a"))))
+        seen += [event async for event in events]
+    assert "WorkerProvisioningRequested" in [type(each.event).__name__ for each in seen]
+    assert type(seen[-1].event).__name__ == "JobSucceeded"
+
+
 async def test_followers_that_leave_leave_nothing_behind() -> None:
     plane = Plane()
     await plane.submit(ids=("a",))

@@ -8,8 +8,10 @@ import pytest
 
 from hodei.application.links import DrainOrder, Run
 from hodei.domain.jobs.spec import Resources, Selector
+from hodei.domain.placement.demand import Demand
+from hodei.domain.placement.scaling import Waiting
 from hodei.domain.workers.states import WorkerState
-from hodei.kernel.ids import ProviderName
+from hodei.kernel.ids import JobId, ProviderName
 from hodei.ports.providers import ProviderUnavailableError
 from support.builders import result, spec
 from support.fake_provider import FakeProvider
@@ -191,6 +193,26 @@ async def test_a_store_that_is_away_is_not_held_against_the_provider(
         assert plane.store.failed == 10
         assert len(provider.requests) == 1
         assert plane.pool.troubles() == {}
+
+
+async def test_a_store_that_is_away_is_not_asked_again_at_once() -> None:
+    provider = FakeProvider(slots=1)
+    async with pool(provider) as plane:
+        await plane.submit()
+        plane.store.failures = 1000
+        await plane.settle()
+        assert plane.store.failed == 1
+
+
+async def test_what_was_said_to_wait_before_a_worker_came_up_brings_no_other_up() -> None:
+    provider = FakeProvider(slots=1)
+    async with pool(provider, warm=1) as plane:
+        await plane.agent_of(provider)
+        await plane.settle()
+        # A round of the dispatcher that had begun before the worker was there.
+        plane.pool.waiting([Waiting(demand=Demand(), count=1, first_job=JobId("a"))])
+        await plane.settle()
+        assert len(provider.requests) == 1
 
 
 async def test_a_failed_worker_is_replaced_for_the_job_that_waits() -> None:

@@ -1,5 +1,6 @@
 """Output is read from anywhere, each byte once and in order, and followed to its end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -78,6 +79,28 @@ async def test_bytes_stored_just_before_the_end_are_told_before_the_reader_is_le
     assert (reader.of(OUT), reader.task.done()) == (b"last", True)
 
 
+async def test_bytes_and_an_end_that_come_between_two_looks_are_told(plane: Plane) -> None:
+    agent, job = await given(plane)
+
+    async def overtake() -> None:
+        plane.logs.after_read = _nothing
+        await agent.session.receive(Output(chunks=(chunk(job, b"last"),)))
+        await agent.session.receive(result(job, stdout_bytes=4))
+        # The test itself waits for everything to settle, this too; so it is turns that are counted.
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (await plane.job(job.id)).is_terminal
+
+    plane.logs.after_read = overtake
+    reader = Reader(plane, LogWindow())
+    await plane.settle()
+    assert (reader.of(OUT), reader.task.done()) == (b"last", True)
+
+
+async def _nothing() -> None:
+    pass
+
+
 async def test_a_reader_without_follow_gets_what_is_stored_and_no_more(plane: Plane) -> None:
     agent, job = await given(plane)
     await write(agent, job, b"one\n", 0)
@@ -151,13 +174,16 @@ async def test_attempts_are_read_one_after_the_other_or_alone(plane: Plane) -> N
 
 async def test_an_offset_before_the_first_attempt_is_of_the_first_attempt(plane: Plane) -> None:
     agent = await plane.static_agent(slots=1)
-    await plane.submit(ids=("first", "a"))
+    twice = spec(retry=RetryPolicy(max_attempts=2, initial_backoff_s=0))
+    await plane.submit(twice, twice, ids=("first", "a"))
     await plane.settle()
     reader = Reader(plane, LogWindow(offsets={OUT: 2}))
     await plane.settle()
     await agent.say(result(agent.link.of(Run)[0].job))
     job = agent.link.of(Run)[-1].job
     await write(agent, job, b"abcd", 0)
+    await agent.say(result(job, ReasonCode.NON_ZERO_EXIT_CODE, stdout_bytes=4))
+    await write(agent, agent.link.of(Run)[-1].job, b"ABCD", 0)
     assert reader.of(OUT) == b"cd"
 
 

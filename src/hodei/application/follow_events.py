@@ -37,6 +37,7 @@ class FollowEvents:
             NotFoundError: There is no such job.
         """
         await self._journal.job(job_id)
+        begin = after
         streams = {f"job:{job_id}"}
         # Before anything is looked up: a worker that is requested meanwhile must not be missed.
         subscription = self._bus.follow(None if with_workers else streams)
@@ -54,7 +55,14 @@ class FollowEvents:
                 for event in news:
                     after = max(after, event.position)
                     yield event
-            async for event in self._from_store(after, sorted(streams)):
+            late: set[str] = set()
+            if with_workers:
+                # Requested while the history was told, of a job that has ended since.
+                late = await self._worker_streams(job_id) - streams
+            rest = [event async for event in self._from_store(after, sorted(streams))]
+            if late:
+                rest += [event async for event in self._from_store(begin, sorted(late))]
+            for event in sorted(rest, key=lambda event: event.position):
                 yield event
         finally:
             self._bus.unfollow(subscription)
