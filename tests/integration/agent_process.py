@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +122,16 @@ class AgentProcess:
     def leftovers(self) -> list[str]:
         """Files of jobs and of the spool; empty workspaces wait for their next job."""
         work = self.work_dir / "work"
-        return sorted(
-            str(path.relative_to(work))
-            for part in ("jobs", "spool")
-            for path in (work / part).rglob("*")
-            if not path.name.startswith("spare-")
-        )
+        names = [path.name for part in ("jobs", "spool") for path in (work / part).iterdir()]
+        return sorted(name for name in names if not name.startswith("spare-"))
+
+    def spooled_bytes(self) -> int:
+        """The size of all files of the spool, some of which may just be going."""
+        size = 0
+        for path in (self.work_dir / "work" / "spool").iterdir():
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
 
 
 def _run() -> int:

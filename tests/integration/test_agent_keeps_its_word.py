@@ -226,11 +226,11 @@ async def test_hold_keeps_a_job_waiting_while_nothing_is_acknowledged_and_loses_
         await server.until(lambda: server.streams)
         server.acknowledges_logs = False
         server.run("job-1", "sh", "-c", f"head -c {8 * MIB} /dev/zero | tr '\\0' x; echo end")
-        await agent.until(lambda: spool_size(agent) > MIB)
+        await agent.until(lambda: agent.spooled_bytes() > MIB)
         server.run("job-2", "echo", "not held up by the other")
         await server.until(lambda: server.log("job-2"))
         assert ("job-1", 1) not in server.results
-        assert spool_size(agent) <= 2 * MIB
+        assert agent.spooled_bytes() <= 2 * MIB
         server.acknowledge_everything()
         result = await server.result("job-1")
 
@@ -276,10 +276,6 @@ async def test_100_mb_and_a_million_lines_arrive_byte_for_byte(
     lines = b"".join(b"%d\n" % (i + 1) for i in range(1_000_000))
     assert server.log("lines", stream) == lines
     assert resident < 80 * MIB
-
-
-def spool_size(agent: AgentProcess) -> int:
-    return sum(path.stat().st_size for path in (agent.work_dir / "work" / "spool").glob("*"))
 
 
 # --- Certificates ---------------------------------------------------------------------------------
