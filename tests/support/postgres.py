@@ -4,13 +4,10 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import asyncpg
 import pytest
 
 from dev_db import Cluster, UnusableError, programs
-from hodei.adapters.postgres.migrate import migrate
 
 # What a test asks for is durable as long as the processes live; no test pulls the plug.
 FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
@@ -20,7 +17,10 @@ EMPTY = "TRUNCATE events, jobs, attempts, job_labels, job_tags, demands, workers
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster, with one migrated database that others are copied from."""
+    """The cluster; its database `hodei` has tables and is what others are copied from."""
+    # Alembic: not for the sessions that have no use for it.
+    from hodei.adapters.postgres.migrate import migrate  # noqa: PLC0415
+
     directory = tmp_path_factory.mktemp("postgres")
     # The server may run as another user, who has to get there.
     for each in (directory, directory.parent, directory.parent.parent):
@@ -35,6 +35,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         with ThreadPoolExecutor(1) as thread:
             # An async fixture may be asking, whose event loop runs in this one.
             thread.submit(lambda: asyncio.run(migrate(cluster.url()))).result()
+        cluster.create_database("tests", template="hodei")
         yield cluster
     finally:
         cluster.stop(mode="immediate")
@@ -44,8 +45,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def postgres_url(postgres: Cluster) -> str:
     """A database with tables and nothing in them, for as long as the test runs."""
-    postgres.ask(EMPTY, database="hodei")
-    return postgres.url()
+    postgres.ask(EMPTY, database="tests")
+    return postgres.url(database="tests")
 
 
 @pytest.fixture
@@ -55,13 +56,3 @@ def own_database(postgres: Cluster, request: pytest.FixtureRequest) -> Iterator[
     postgres.create_database(name, template="hodei")
     yield postgres.url(database=name)
     postgres.drop_database(name)
-
-
-async def admin(cluster: Cluster) -> asyncpg.Connection:
-    """A connection of the superuser."""
-    return await asyncpg.connect(cluster.admin_url)
-
-
-def log_of(cluster: Cluster) -> str:
-    """What the server said."""
-    return Path(cluster.directory / "data" / "server.log").read_text()

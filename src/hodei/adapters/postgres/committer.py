@@ -16,7 +16,7 @@ from hodei.wire.store_group import GroupPlan, Head
 from hodei.wire.store_rows import PreparedBatch
 
 from .columns import write_arguments
-from .connection import Connection, translate
+from .connection import LOST, Connection, translate
 from .named_sql import load
 
 log = structlog.get_logger()
@@ -149,7 +149,7 @@ class Committer:
         connection = await self._connected(attempt)
         try:
             return await attempt.run(connection)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (asyncpg.PostgresError, *LOST) as error:
             failure = translate(error, self._url)
             if await _rolled_back(connection, error):
                 raise failure from error
@@ -240,12 +240,12 @@ class _Attempt:
 
 async def _rolled_back(connection: Connection, error: Exception) -> bool:
     """Undoes what the connection is in the middle of; whether it can be used again."""
-    if isinstance(error, OSError | TimeoutError) or connection.is_closed():
+    if isinstance(error, LOST) or connection.is_closed():
         connection.terminate()
         return False
     try:
         await connection.execute("ROLLBACK")
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (asyncpg.PostgresError, *LOST):
         connection.terminate()
         return False
     return True

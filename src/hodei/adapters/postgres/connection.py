@@ -31,7 +31,14 @@ _DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
-_LOST: Final = (OSError, TimeoutError, asyncpg.InterfaceError)
+LOST: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    # Of a session that the database has ended, until its end of the connection has closed too.
+    asyncpg.InternalClientError,
+)
+"""What comes of a connection that is no more, besides errors that the database itself sends."""
 
 
 async def connect(url: str, *, application_name: str = "hodei") -> Connection:
@@ -110,7 +117,7 @@ def translated_errors(url: str) -> Generator[None]:
         yield
     except HodeiError:
         raise
-    except (asyncpg.PostgresError, asyncpg.InternalClientError, *_LOST) as error:
+    except (asyncpg.PostgresError, *LOST) as error:
         raise translate(error, url) from error
 
 
@@ -118,14 +125,12 @@ def translate(error: Exception, url: str) -> StoreUnavailableError | BrokenError
     """What an error of PostgreSQL means for the caller."""
     if isinstance(error, asyncpg.PostgresError):
         state: str = getattr(error, "sqlstate", None) or ""
-        if state.startswith(_REFUSES_WHAT_IT_GOT) or isinstance(error, UnicodeError):
+        if state.startswith(_REFUSES_WHAT_IT_GOT):
             return BrokenError(f"the database refused what should be right: {error}")
         advice = next((text for key, text in _ADVICE.items() if state.startswith(key)), "")
         return StoreUnavailableError(
             f"the database at {place(url)} cannot be used now: {error}{advice}"
         )
-    if isinstance(error, asyncpg.InternalClientError):
-        return BrokenError(f"the client of the database failed: {error}")
     what = str(error) or "it does not answer"
     return StoreUnavailableError(
         f"the database at {place(url)} cannot be reached: {what}; see whether it runs"

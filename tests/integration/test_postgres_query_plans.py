@@ -1,0 +1,105 @@
+"""No read that the dispatcher makes, and no list without a search text, looks at every row."""
+
+import json
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from conformance.stores_under_test import assigned, new_job, put_jobs, spec
+from hodei.adapters.postgres import PostgresStore, job_list, job_reads
+from hodei.adapters.postgres.named_sql import load
+from hodei.domain.jobs.spec import Resources
+from hodei.domain.jobs.states import JobState
+from hodei.kernel.ids import WorkerId
+from hodei.ports.stores import JobFilter, JobWrite
+
+READS = load("reads.sql")
+HEADS = load("writes.sql")["heads"]
+JOBS = 3000
+NAMES = [f"job-{number}" for number in range(5)]
+STATEMENTS: dict[str, tuple[str, tuple[object, ...]]] = {
+    "events_after": (READS["events_after"], (100, 10)),
+    "events_of_streams_after": (READS["events_of_streams_after"], (0, 10, ["job:job-1"])),
+    "last_position": (READS["last_position"], ()),
+    "load": (job_reads._LOAD, (NAMES,)),
+    "held by": (job_reads._HELD_BY, ("w-1",)),
+    "due": (job_reads._DUE, (0, 10)),
+    "next_due": (READS["next_due"], ()),
+    "worker_by_id": (READS["worker_by_id"], ("w-1",)),
+    "heads": (HEADS, (NAMES, ["w-1"])),
+}
+BIG = {"jobs", "events", "attempts", "job_labels", "job_tags"}
+
+
+def job_of(number: int) -> JobWrite:
+    return new_job(
+        f"job-{number}",
+        spec(
+            name=f"name-{number}",
+            labels={"a": str(number % 100)},
+            tags=(f"tag-{number % 100}",),
+            resources=Resources(cpu_millicores=number % 3),
+            deadline_s=60.0 if number % 10 == 0 else None,
+        ),
+    )
+
+
+@pytest.fixture
+async def connection(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    store = await PostgresStore.open(postgres_url)
+    for start in range(0, JOBS, 1000):
+        jobs = await put_jobs(store, *(job_of(start + number) for number in range(1000)))
+        await put_jobs(store, *(assigned(each, WorkerId(each.id)) for each in jobs[:500]))
+    await store.close()
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("ANALYZE")
+    yield connection
+    await connection.close()
+
+
+async def scanned(connection: asyncpg.Connection, sql: str, *arguments: object) -> set[str]:
+    """The large tables that the plan reads from end to end."""
+    plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *arguments))
+    found: set[str] = set()
+
+    def look(node: dict) -> None:
+        if node["Node Type"] == "Seq Scan":
+            found.add(node["Relation Name"])
+        for child in node.get("Plans", []):
+            look(child)
+
+    look(plan[0]["Plan"])
+    return found & BIG
+
+
+async def test_reads_only_what_it_needs(connection: asyncpg.Connection):
+    demands = [row["id"] for row in await connection.fetch("SELECT id FROM demands")]
+    claim = (job_reads._CLAIM, (demands, 4, "me", job_reads.timedelta(seconds=1)))
+    queued = (READS["queued_demands"], ())
+    wrong = {
+        name: tables
+        for name, (sql, arguments) in (STATEMENTS | {"claim": claim, "queued": queued}).items()
+        if (tables := await scanned(connection, sql, *arguments))
+    }
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    "job_filter",
+    [
+        JobFilter(),
+        JobFilter(states=(JobState.QUEUED, JobState.FAILED)),
+        JobFilter(labels={"a": "1"}, tags=("tag-1",)),
+        JobFilter(name="name-7"),
+    ],
+    ids=["none", "states", "labels and tags", "name"],
+)
+async def test_a_page_of_a_list_reads_only_what_it_needs(
+    connection: asyncpg.Connection, job_filter: JobFilter
+):
+    parameters = job_list._Parameters()
+    page = job_list._page(job_filter, parameters, 1_000_000, 10, 0)
+
+    assert await scanned(connection, page, *parameters.values) == set()

@@ -1,0 +1,148 @@
+"""The PostgreSQL database is migrated, recognised and refused as it should be."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from conformance.stores_under_test import new_job, put_job
+from dev_db import Cluster
+from hodei.adapters.postgres import PostgresStore, migrate, schema
+from hodei.kernel.ids import JobId
+from hodei.ports.stores import SchemaError, StoreUnavailableError
+
+
+@pytest.fixture
+def empty_database(postgres: Cluster) -> str:
+    postgres.drop_database("empty")
+    postgres.create_database("empty")
+    return postgres.url(database="empty")
+
+
+def ask(cluster: Cluster, url: str, statement: str) -> str:
+    return cluster.ask(statement, database=url.rpartition("/")[2])
+
+
+async def test_a_database_without_tables_is_refused_with_the_command_that_makes_them(
+    empty_database: str,
+):
+    with pytest.raises(SchemaError, match="no tables yet: run hodei db migrate"):
+        await PostgresStore.open(empty_database)
+
+
+async def test_migrate_makes_the_tables_is_idempotent_and_keeps_what_is_there(
+    empty_database: str,
+):
+    assert await migrate.migrate(empty_database) == migrate.Migration(before="", after="0001")
+    store = await PostgresStore.open(empty_database)
+    job = await put_job(store, new_job("a"))
+
+    # A server that runs meanwhile is not in the way.
+    assert await migrate.migrate(empty_database) == migrate.Migration(before="0001", after="0001")
+
+    assert await store.load_jobs([job.id]) == {JobId("a"): job}
+    await store.close()
+
+
+async def test_two_migrations_at_once_run_one_after_the_other(empty_database: str):
+    async with asyncio.TaskGroup() as tasks:
+        both = [tasks.create_task(migrate.migrate(empty_database)) for _ in range(2)]
+
+    assert {each.result().before for each in both} == {"", "0001"}
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    empty_database: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+):
+    statements = migrate.statements("")
+    monkeypatch.setattr(migrate, "statements", lambda _: f"{statements} SELECT 1 / 0;")
+
+    with pytest.raises(Exception, match="division by zero"):
+        await migrate.migrate(empty_database)
+
+    assert (
+        ask(postgres, empty_database, "SELECT count(*) FROM pg_tables WHERE schemaname='public'")
+        == "0"
+    )
+
+
+async def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(schema, "REVISION", "0002")
+
+    with pytest.raises(SchemaError, match=r"0001.*needs 0002: run hodei db migrate"):
+        await PostgresStore.open(postgres_url)
+
+
+async def test_a_newer_schema_is_used_where_it_says_that_it_may_be(
+    own_database: str, postgres: Cluster
+):
+    ask(postgres, own_database, "UPDATE alembic_version SET version_num = '0002'")
+
+    store = await PostgresStore.open(own_database)
+    await put_job(store, new_job("a"))
+    await store.close()
+    assert await migrate.migrate(own_database) == migrate.Migration(before="0002", after="0002")
+
+
+async def test_a_newer_schema_is_refused_by_its_name_where_it_says_that_it_may_not(
+    own_database: str, postgres: Cluster
+):
+    ask(postgres, own_database, "UPDATE alembic_version SET version_num = '0003'")
+    ask(postgres, own_database, "UPDATE hodei_schema SET oldest_usable = '0002'")
+
+    with pytest.raises(SchemaError, match=r"schema 0003.*newer version of Hodei"):
+        await PostgresStore.open(own_database)
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(
+    empty_database: str, postgres: Cluster
+):
+    ask(postgres, empty_database, "CREATE TABLE jobs (url text)")
+
+    with pytest.raises(SchemaError, match="tables of another program"):
+        await PostgresStore.open(empty_database)
+    with pytest.raises(SchemaError, match="tables of another program"):
+        await migrate.migrate(empty_database)
+
+    assert (
+        ask(postgres, empty_database, "SELECT count(*) FROM pg_tables WHERE schemaname='public'")
+        == "1"
+    )
+
+
+async def test_a_user_who_may_not_make_tables_is_told_who_should(
+    empty_database: str, postgres: Cluster
+):
+    ask(postgres, empty_database, "ALTER DATABASE empty OWNER TO postgres")
+
+    with pytest.raises(StoreUnavailableError, match="let the owner of the tables"):
+        await migrate.migrate(empty_database)
+
+
+def test_the_revision_that_is_needed_is_the_newest_migration():
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    revisions = [each.revision for each in scripts.walk_revisions()]
+
+    assert scripts.get_heads() == [schema.REVISION]
+    # They are compared as texts.
+    assert sorted(revisions, reverse=True) == revisions
+    assert {len(each) for each in revisions} == {4}
+
+
+@pytest.mark.parametrize(
+    ("imported", "unwanted"),
+    [
+        ("hodei.adapters.postgres", {"alembic", "sqlalchemy", "mako"}),
+        ("hodei.server.run", {"asyncpg", "alembic", "sqlalchemy"}),
+    ],
+)
+def test_a_server_carries_only_what_it_uses(imported: str, unwanted: set[str]):
+    code = f"import sys, {imported}\nprint(*sorted({unwanted!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == ""
