@@ -25,6 +25,11 @@ _OPTIONS: Sequence[tuple[str, Any]] = (
     # Clients ask whether we live; more often than every 5 s would be abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A peer that is gone without a word is noticed. Both bounds are needed: while gRPC measures
+    # the bandwidth with a ping of its own, which may take a minute, it sends no keepalive.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     # A peer whose machine is gone says no goodbye; without asking, its calls would stay open.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 20_000),
