@@ -16,7 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)
             if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(90))
+                is_long = item.get_closest_marker("soak") is not None
+                item.add_marker(pytest.mark.timeout(3600 if is_long else 90))
 
 
 @pytest.fixture(scope="session")
