@@ -20,6 +20,7 @@ from hodei.cli.run import (
     tell_end,
 )
 from hodei.domain.jobs.states import TERMINAL
+from hodei.kernel.errors import InvalidFieldsError
 from hodei.lifecycle.logs import set_up_logs
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.system_clock import SystemClock
@@ -31,7 +32,7 @@ _STOP_GRACE_S: Final = 1.0
 """What a job still gets that was given up by a second Ctrl-C."""
 
 
-async def run_locally(request: JobRequest, options: RunOptions) -> int:
+def run_on_own_server(request: JobRequest, options: RunOptions) -> int:
     """Runs the job on a control plane of its own and returns the exit code.
 
     Nothing of it is left behind: its files are in a temporary directory, its worker ends with it.
@@ -39,6 +40,13 @@ async def run_locally(request: JobRequest, options: RunOptions) -> int:
     Raises:
         HodeiError: It could not be started, or the job was refused.
     """
+    if options.detach or options.server:
+        other = "--detach" if options.detach else "--server"
+        raise InvalidFieldsError.of("--local", f"goes without {other}: it has a server of its own")
+    return asyncio.run(_run(request, options))
+
+
+async def _run(request: JobRequest, options: RunOptions) -> int:
     set_up_logs(readable=True, level=logging.ERROR)
     clock = SystemClock()
     begun = clock.monotonic()

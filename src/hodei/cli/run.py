@@ -13,7 +13,6 @@ from hodei.cli.interrupts import Interrupts
 from hodei.cli.output import OutputFormat, print_json
 from hodei.kernel.errors import (
     HodeiError,
-    InvalidFieldsError,
     UnavailableError,
     WrongStateError,
 )
@@ -42,21 +41,14 @@ class RunOptions:
         return TO_STDERR if self.output is OutputFormat.JSON else BOTH
 
 
-def run_job(request: JobRequest, options: RunOptions) -> int:
-    """Runs the job and returns the exit code.
+def run_on_server(request: JobRequest, options: RunOptions) -> int:
+    """Runs the job on the server that is named and returns the exit code.
 
     Raises:
         HodeiError: Nothing was submitted.
         FailedJobError: The job was submitted, and then no server was there for too long.
     """
-    if not options.local:
-        return asyncio.run(_run_on_server(request, options))
-    if options.detach or options.server:
-        other = "--detach" if options.detach else "--server"
-        raise InvalidFieldsError.of("--local", f"goes without {other}: it has a server of its own")
-    from hodei.cli.local_run import run_locally
-
-    return asyncio.run(run_locally(request, options))
+    return asyncio.run(_run_on_server(request, options))
 
 
 def tell_end(job: Job, options: RunOptions) -> int:

@@ -252,7 +252,7 @@ def run(
     126: not executable, 127: not found, 128+n: ended by signal n, 124: timed out, 130: cancelled,
     125: Hodei failed the job, 2: nothing was submitted. Ctrl-C cancels the job.
     """
-    from hodei.cli.run import RunOptions, run_job
+    from hodei.cli.run import RunOptions, run_on_server
     from hodei.cli.run_request import TypedJob, request_of
 
     typed = TypedJob(
@@ -293,4 +293,9 @@ def run(
         resources=resource or [],
     )
     options = RunOptions(server=server, output=output, detach=detach, local=local)
-    raise Exit(run_job(request_of(typed), options))
+    request = request_of(typed)
+    if not options.local:
+        raise Exit(run_on_server(request, options))
+    from hodei.cli.local_run import run_on_own_server
+
+    raise Exit(run_on_own_server(request, options))
