@@ -75,6 +75,7 @@ class _Life:
         self._output_is_over = asyncio.Event()
         self._is_read = True
         self._has_written = False
+        self._shown_at = job.created_at
         self.exit_code = EXIT_HODEI_FAILED
 
     async def live(self) -> None:
@@ -108,16 +109,16 @@ class _Life:
         )
         self._output_is_over.set()
 
-    def _tell_of_output(self, _chunk: LogChunk) -> None:
+    def _tell_of_output(self, chunk: LogChunk) -> None:
         if not self._has_written:
             self._has_written = True
-            # When it is seen here: its own time may lie before that at which the server heard
-            # that the job runs.
-            _tell_step(SystemClock().now(), self._job.created_at, Step("log lines", ""))
+            # Its own time may lie before that at which the server heard that the job runs.
+            _tell_step(max(chunk.at, self._shown_at), self._job.created_at, Step("log lines", ""))
 
     def _show(self, event: JobEvent) -> None:
         step = step_of(event)
         if step is not None:
+            self._shown_at = event.at
             _tell_step(event.at, self._job.created_at, step)
 
 
