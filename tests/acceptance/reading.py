@@ -62,12 +62,14 @@ def output_of(client: Client, job_id: str, *, attempt: int = 0) -> Output:
 
 
 def digests_of(
-    client: Client, job_id: str, *, stdout_from: int = 0, stderr_from: int = 0
+    client: Client, job_id: str, *, attempt: int = 0, stdout_from: int = 0, stderr_from: int = 0
 ) -> tuple[Digest, Digest]:
-    """The digests of both streams of the newest attempt, from the given offsets on."""
+    """The digests of both streams of an attempt, or of the only one, from the given offsets on."""
     hashes = {stream: hashlib.sha256() for stream in LogStream}
     sizes = dict.fromkeys(LogStream, 0)
-    chunks = client.logs(job_id, stdout_offset=stdout_from, stderr_offset=stderr_from)
+    chunks = client.logs(
+        job_id, attempt=attempt, stdout_offset=stdout_from, stderr_offset=stderr_from
+    )
     for chunk in in_order(chunks, stdout_from=stdout_from, stderr_from=stderr_from):
         hashes[chunk.stream].update(chunk.data)
         sizes[chunk.stream] += len(chunk.data)
