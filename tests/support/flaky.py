@@ -28,6 +28,10 @@ class FlakyStore(MemoryStore):
         super().__init__()
         self.failures = 0
         """Commits that fail from now on."""
+        self.unknown = 0
+        """Commits whose answer is lost from now on, although they are written."""
+        self.blind_for = 0
+        """Reads that fail after each of those."""
         self.read_failures = 0
         """Reads that fail from now on."""
         self.failed = 0
@@ -55,6 +59,10 @@ class FlakyStore(MemoryStore):
         await self.gate.wait()
         outcome = await super().commit(batch)
         self.commits += 1
+        if self.unknown:
+            self.unknown -= 1
+            self.read_failures += self.blind_for
+            raise StoreUnavailableError("the connection broke; whether it was stored is not known")
         return outcome
 
     async def _turn(self) -> None:

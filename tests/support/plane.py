@@ -210,6 +210,7 @@ class Plane:
         await self.pool.close()
         await self.watch.close()
         await self.tasks.close()
+        await self.journal.close()
 
     async def settle(self) -> None:
         """Returns once every task waits for something that only the test can bring."""

@@ -14,15 +14,22 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write
 from hodei.application.links import Run
 from hodei.domain.jobs import decide
+from hodei.domain.jobs.events import JobAssigned
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.demand import Demand, demand_of
 from hodei.domain.placement.fit import fits_beside, misfits, preference
 from hodei.domain.placement.scaling import Waiting
 from hodei.kernel.clock import IdSource
-from hodei.kernel.ids import WorkerId
+from hodei.kernel.ids import JobId, WorkerId
 from hodei.lifecycle.wake import Wake
-from hodei.ports.stores import JobStore, JobWrite, QueuedDemand, StoreUnavailableError
+from hodei.ports.stores import (
+    JobStore,
+    JobWrite,
+    QueuedDemand,
+    StoredEvent,
+    StoreUnavailableError,
+)
 
 log = structlog.get_logger()
 
@@ -78,6 +85,20 @@ class Dispatcher:
                 # Not the wake: what raises it goes on while the store is away.
                 await asyncio.sleep(_RETRY_AFTER_S)
                 self._wake.notify()
+
+    def deliver(self, stored: StoredEvent) -> None:
+        """Sends a job down the stream of the worker that an event gives it to.
+
+        On the event and not after the commit: it may be one whose outcome was learned later.
+        """
+        event = stored.event
+        job = self._journal.held.get(JobId(stored.stream.removeprefix("job:")))
+        if not isinstance(event, JobAssigned) or job is None or job.current is None:
+            return
+        member = self._fleet.get(event.worker_id)
+        # Without a stream by now: it is sent when the worker is back.
+        if job.current.token == event.token and member is not None and member.link is not None:
+            member.link.send(Run(job=job))
 
     async def _round(self) -> None:
         demands = await self._jobs.queued_demands()
@@ -144,10 +165,6 @@ class Dispatcher:
                 moved_on = set(conflict.streams)
                 left = [(job, m) for job, m in left if f"job:{job.id}" not in moved_on]
                 continue
-            for (_, member), write in zip(left, writes, strict=True):
-                # Without a stream by now: it is sent when the worker is back.
-                if member.link is not None:
-                    member.link.send(Run(job=write.after))
             if any(self._fleet.get(member.worker.id) is not member for _, member in left):
                 await self._orphans.give_back()
             return

@@ -1,9 +1,13 @@
 """The way to the store: commits what was decided, then tells the bus."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import structlog
+
 from hodei.application.bus import EventBus
+from hodei.application.unsure_commits import UnsureCommits
 from hodei.domain.jobs import evolve as job_evolution
 from hodei.domain.jobs.events import JobEvent
 from hodei.domain.jobs.job import Job
@@ -12,18 +16,26 @@ from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import BrokenError, NotFoundError
-from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, WorkerId
+from hodei.kernel.ids import JobId, Position, WorkerId
 from hodei.lifecycle.finish import finish_despite_cancel
+from hodei.lifecycle.service import TaskSet
 from hodei.ports.stores import (
     Batch,
     Committed,
-    Conflict,
     JobWrite,
     Store,
     StoredEvent,
+    StoreUnavailableError,
     WorkerWrite,
 )
 
+log = structlog.get_logger()
+
+_PAGE = 500
+_MOST_LOADED = 5000
+"""Jobs in one read; a store takes twice as many."""
+_RETRY_AFTER_S = 0.5
+"""Wait before a store that was not available is read again."""
 _MOST_CONFLICTS = 50
 """A stream that is never at rest for so many tries is not contention but a defect."""
 
@@ -59,11 +71,13 @@ class Journal:
         self._bus = bus
         self._clock = clock
         self._held: dict[JobId, Job] = {}
-        self._position = BEFORE_THE_FIRST
+        self._unsure = UnsureCommits()
+        self._catching_up = asyncio.Lock()
+        self._tasks = TaskSet()
 
     async def start(self) -> None:
         """Loads the jobs that workers hold."""
-        self._position = await self._store.last_position()
+        self._unsure.newest = await self._store.last_position()
         # In place: others hold on to this very mapping from the beginning.
         self._held.update({job.id: job for job in await self._store.held_jobs()})
 
@@ -88,7 +102,7 @@ class Journal:
     @property
     def position(self) -> Position:
         """Of the newest event that this server has committed."""
-        return self._position
+        return self._unsure.newest
 
     def now(self) -> datetime:
         """The time to decide and commit with; one decision has one time."""
@@ -178,17 +192,65 @@ class Journal:
             return write.after
         raise BrokenError(f"worker {worker_id} had a conflict {_MOST_CONFLICTS} times in a row")
 
+    async def close(self) -> None:
+        """Leaves what is unsure to the next start."""
+        await self._tasks.close()
+
+    async def catch_up(self) -> None:
+        """Tells what was stored by commits whose outcome was not known.
+
+        Raises:
+            StoreUnavailableError: It cannot be read yet.
+        """
+        async with self._catching_up:
+            if not self._unsure.are_there:
+                return
+            after = await self._unsure.quiet()
+            missed: list[StoredEvent] = []
+            while page := await self._store.read_events(after=after, limit=_PAGE):
+                missed += [event for event in page if not self._unsure.were_told(event)]
+                after = page[-1].position
+            if missed:
+                log.warning("unknown_outcome_resolved", events=len(missed))
+                await self._hold_those_of(missed)
+                self._unsure.told(missed)
+                self._bus.publish(missed)
+            self._unsure.settled()
+
+    async def _catch_up_at_last(self) -> None:
+        while True:
+            try:
+                return await self.catch_up()
+            except StoreUnavailableError:
+                await asyncio.sleep(_RETRY_AFTER_S)
+
     async def _commit(self, batch: Batch) -> tuple[StoredEvent, ...]:
-        match await self._store.commit(batch):
-            case Conflict(streams=streams):
-                await self._refresh([JobId(each.removeprefix("job:")) for each in streams])
-                raise ConflictError(streams)
-            case Committed(events=events):
-                for write in batch.jobs:
-                    self._remember(write.after)
-                self._position = max(self._position, events[-1].position)
-                self._bus.publish(events)
-                return events
+        while self._unsure.are_there:
+            await self.catch_up()
+        try:
+            with self._unsure.watch():
+                outcome = await self._store.commit(batch)
+                if isinstance(outcome, Committed):
+                    for write in batch.jobs:
+                        self._remember(write.after)
+                    self._unsure.told(outcome.events)
+                    self._bus.publish(outcome.events)
+                    return outcome.events
+        except StoreUnavailableError:
+            if len(self._tasks) == 0:
+                self._tasks.start(self._catch_up_at_last(), name="catch up with the store")
+            raise
+        await self._refresh([JobId(each.removeprefix("job:")) for each in outcome.streams])
+        raise ConflictError(outcome.streams)
+
+    async def _hold_those_of(self, events: Sequence[StoredEvent]) -> None:
+        """Brings what is at hand up to events that were missed; nothing commits meanwhile."""
+        names = {each.stream for each in events if each.stream.startswith("job:")}
+        job_ids = [JobId(name.removeprefix("job:")) for name in sorted(names)]
+        for start in range(0, len(job_ids), _MOST_LOADED):
+            part = job_ids[start : start + _MOST_LOADED]
+            for job in (await self._store.load_jobs(part)).values():
+                self._remember(job)
 
     async def _refresh(self, job_ids: Sequence[JobId]) -> None:
         """Brings held jobs up to what is stored: the next decision must not meet the same wall.
@@ -198,6 +260,7 @@ class Journal:
         """
         if behind := [job_id for job_id in job_ids if job_id in self._held]:
             for job in (await self._store.load_jobs(behind)).values():
+                # It may have moved on, or ended, while it was loaded.
                 held = self._held.get(job.id)
                 if held is not None and held.version < job.version:
                     self._remember(job)

@@ -21,6 +21,7 @@ async def run_parts(
         ProviderUnavailableError: A provider that is enabled cannot be used.
     """
     await plane.journal.start()
+    stack.push_async_callback(plane.journal.close)
     plane.fleet.load(await base.store.living_workers(), list(plane.journal.held.values()))
     await plane.orphans.give_back()
     for provider in base.providers:

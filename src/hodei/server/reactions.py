@@ -6,6 +6,7 @@ from hodei.application.dispatch import Dispatcher
 from hodei.application.log_hub import LogHub
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.domain.jobs.events import (
+    JobAssigned,
     JobCancelled,
     JobCreated,
     JobFailed,
@@ -21,7 +22,11 @@ _ENDS = (JobSucceeded, JobFailed, JobCancelled, JobTimedOut)
 
 
 class Reactions:
-    """A listener of the bus: a queued job wakes the dispatcher, a wait the clock, an end readers."""
+    """A listener of the bus, after the fleet.
+
+    A queued job wakes the dispatcher, an assigned one goes down its worker's stream, a wait wakes
+    the clock, an end the readers of the log.
+    """
 
     def __init__(self, dispatcher: Dispatcher, due: WakeDueJobs, hub: LogHub) -> None:
         self._dispatcher = dispatcher
@@ -32,6 +37,8 @@ class Reactions:
         """Wakes whom these events concern."""
         for stored in events:
             match stored.event:
+                case JobAssigned():
+                    self._dispatcher.deliver(stored)
                 case JobQueued():
                     self._dispatcher.notify()
                 case JobCreated(deadline=deadline) if deadline is not None:
