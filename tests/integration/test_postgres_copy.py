@@ -1,0 +1,187 @@
+"""A SQLite installation moves to PostgreSQL, and nothing is missing there."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from conformance.stores_under_test import (
+    accepted,
+    assigned,
+    at,
+    cancelled,
+    ended,
+    finished,
+    new_job,
+    new_worker,
+    put_job,
+    put_jobs,
+    put_worker,
+    spec,
+)
+from hodei.adapters.postgres import PostgresStore
+from hodei.adapters.sqlite import SqliteStore
+from hodei.domain.jobs.reasons import ReasonCode
+from hodei.domain.jobs.spec import RetryPolicy
+from hodei.kernel.errors import AlreadyExistsError, BrokenError, NotFoundError
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
+from hodei.server import database_copy
+from hodei.server.data_dir import DataDir, DataDirError, DataDirInUseError
+from hodei.server.database import SchemaRefusedError
+from hodei.server.database_copy import Copied, copy_database
+
+
+@pytest.fixture
+async def installation(tmp_path: Path) -> Path:
+    """A data directory in which something has happened."""
+    store = await SqliteStore.open(tmp_path)
+    labelled = spec(name="n", labels={"team": "blue"}, tags=("slow",))
+    retried = spec(retry=RetryPolicy(max_attempts=3, initial_backoff_s=60, jitter=0))
+    a, b, c, _ = await put_jobs(
+        store, new_job("a", labelled), new_job("b", retried), new_job("c"), new_job("d")
+    )
+    a = await put_job(store, assigned(a, now=at(1)), now=at(1))
+    await put_job(store, accepted(a, now=at(2)), now=at(2))
+    await put_job(store, finished(await put_job(store, assigned(b)), ReasonCode.IO_ERROR))
+    await put_job(store, cancelled(c))
+    worker = await put_worker(store, new_worker("w-1"))
+    await put_worker(store, ended(worker))
+    await put_worker(store, new_worker("w-2"))
+    await store.close()
+    return tmp_path
+
+
+async def copied(source: Path, url: str) -> Copied:
+    return await copy_database(source, url, report=lambda _: None)
+
+
+async def test_everything_is_there_and_goes_on(
+    installation: Path, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(installation, other, dirs_exist_ok=True)
+
+    done = await copied(installation, postgres_url)
+
+    old, new = await SqliteStore.open(other), await PostgresStore.open(postgres_url)
+    assert (done.events, done.streams, done.jobs, done.workers) == (20, 6, 4, 2)
+    events = await old.read_events(after=BEFORE_THE_FIRST, limit=100)
+    assert await new.read_events(after=BEFORE_THE_FIRST, limit=100) == events
+    for ask in (
+        lambda store: store.held_jobs(),
+        lambda store: store.queued_demands(),
+        lambda store: store.due_jobs(at(1000), limit=9),
+        lambda store: store.living_workers(),
+        lambda store: store.load_jobs([JobId(each) for each in "abcd"]),
+    ):
+        assert await ask(new) == await ask(old)
+    # The next position follows the last one that was copied.
+    await put_job(new, new_job("e"))
+    assert await new.last_position() == events[-1].position + 2
+    await old.close()
+    await new.close()
+
+
+async def test_the_old_database_is_not_gone_on_with_by_mistake(
+    installation: Path, postgres_url: str
+):
+    await copied(installation, postgres_url)
+
+    data_dir = DataDir(installation)
+    with pytest.raises(DataDirError, match=r"copied to the database at 127.0.0.1.*--database-url"):
+        data_dir.require_not_moved()
+    data_dir.release()
+
+
+async def test_many_pages_are_copied_and_compared(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(database_copy, "_PAGE", 7)
+    store = await SqliteStore.open(tmp_path)
+    await put_jobs(store, *(new_job(f"job-{number}") for number in range(30)))
+    for number in range(9):
+        await put_worker(store, new_worker(f"w-{number}"))
+    await store.close()
+
+    done = await copied(tmp_path, postgres_url)
+
+    assert (done.events, done.streams, done.jobs, done.workers) == (69, 39, 30, 9)
+
+
+async def test_a_database_with_jobs_is_left_alone(installation: Path, postgres_url: str):
+    store = await PostgresStore.open(postgres_url)
+    job = await put_job(store, new_job("here"))
+
+    with pytest.raises(AlreadyExistsError, match="has jobs already"):
+        await copied(installation, postgres_url)
+
+    assert await store.load_jobs([JobId("here"), JobId("a")]) == {"here": job}
+    await store.close()
+
+
+async def test_an_interrupted_copy_leaves_nothing_behind_and_may_be_repeated(
+    installation: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(_: object) -> None:
+        raise RuntimeError("the power is off")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("hodei.adapters.postgres.fill.rebuild_within", fail)
+        with pytest.raises(RuntimeError, match="the power is off"):
+            await copied(installation, postgres_url)
+
+    assert (await copied(installation, postgres_url)).events == 20
+
+
+SPOILS = {
+    "an event is missing": "DELETE FROM events WHERE stream = 'job:a' AND version = 4",
+    "an event says something else": "UPDATE events SET causation_id = 'x' WHERE stream = 'job:d'",
+    "a job is missing": "DELETE FROM jobs WHERE id = 'd'",
+    "a job is another": "UPDATE attempts SET number = 7",
+    "a worker is missing": "DELETE FROM workers WHERE id = 'w-1'",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+async def test_a_copy_that_is_not_the_same_is_noticed(
+    installation: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, spoil: str
+):
+    filled = database_copy.fill
+
+    async def fill_and_spoil(url: str, pages: object) -> None:
+        await filled(url, pages)
+        connection = await asyncpg.connect(url)
+        await connection.execute(spoil)
+        await connection.close()
+
+    monkeypatch.setattr(database_copy, "fill", fill_and_spoil)
+    with pytest.raises(BrokenError, match="the copy has other"):
+        await copied(installation, postgres_url)
+
+    data_dir = DataDir(installation)
+    data_dir.require_not_moved()
+    data_dir.release()
+
+
+async def test_a_directory_that_is_in_use_or_has_no_database_is_refused(
+    installation: Path, postgres_url: str
+):
+    with pytest.raises(NotFoundError, match="no database"):
+        await copied(installation / "none", postgres_url)
+    assert not (installation / "none").exists()
+    running = DataDir(installation)
+    with pytest.raises(DataDirInUseError, match="in use by a server"):
+        await copied(installation, postgres_url)
+    running.release()
+
+
+async def test_a_source_of_another_schema_is_refused(installation: Path, postgres_url: str):
+    connection = sqlite3.connect(installation / "hodei.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(SchemaRefusedError, match="schema 9999"):
+        await copied(installation, postgres_url)
