@@ -66,7 +66,7 @@ async def test_everything_is_there_and_goes_on(
     done = await copied(installation, postgres_url)
 
     old, new = await SqliteStore.open(other), await PostgresStore.open(postgres_url)
-    assert (done.events, done.streams, done.jobs, done.workers) == (20, 6, 4, 2)
+    assert (done.events, done.streams, done.jobs, done.workers) == (17, 6, 4, 2)
     events = await old.read_events(after=BEFORE_THE_FIRST, limit=100)
     assert await new.read_events(after=BEFORE_THE_FIRST, limit=100) == events
     for ask in (
@@ -132,14 +132,14 @@ async def test_an_interrupted_copy_leaves_nothing_behind_and_may_be_repeated(
         with pytest.raises(RuntimeError, match="the power is off"):
             await copied(installation, postgres_url)
 
-    assert (await copied(installation, postgres_url)).events == 20
+    assert (await copied(installation, postgres_url)).events == 17
 
 
 SPOILS = {
     "an event is missing": "DELETE FROM events WHERE stream = 'job:a' AND version = 4",
     "an event says something else": "UPDATE events SET causation_id = 'x' WHERE stream = 'job:d'",
     "a job is missing": "DELETE FROM jobs WHERE id = 'd'",
-    "a job is another": "UPDATE attempts SET number = 7",
+    "a job is another": "DELETE FROM attempts WHERE number = 1",
     "a worker is missing": "DELETE FROM workers WHERE id = 'w-1'",
 }
 
