@@ -41,6 +41,9 @@ class FlakyStore(MemoryStore):
         self.gate.set()
         self.before_commit: Callable[[Batch], Awaitable[None]] = _nothing
         """Runs before each commit, so that a test can let something overtake it."""
+        self.before_answer: Callable[[Batch], Awaitable[None]] = _nothing
+        """Runs after each commit, before its caller hears of it."""
+        self._committing: set[asyncio.Task[object] | None] = set()
         self.after_claim: Callable[[list[Job]], Awaitable[None]] = _nothing
         """Runs between a claim and what is made of it."""
 
@@ -57,7 +60,13 @@ class FlakyStore(MemoryStore):
             await asyncio.sleep(0)
             raise StoreUnavailableError("the disk is full")
         await self.gate.wait()
-        outcome = await super().commit(batch)
+        task = asyncio.current_task()
+        self._committing.add(task)
+        try:
+            outcome = await super().commit(batch)
+        finally:
+            self._committing.discard(task)
+        await self.before_answer(batch)
         self.commits += 1
         if self.unknown:
             self.unknown -= 1
@@ -68,7 +77,7 @@ class FlakyStore(MemoryStore):
     async def _turn(self) -> None:
         await super()._turn()
         self.reads += 1
-        if self.read_failures:
+        if self.read_failures and asyncio.current_task() not in self._committing:
             self.read_failures -= 1
             self.failed += 1
             raise StoreUnavailableError("the disk does not answer")

@@ -1,17 +1,19 @@
 """Commits whose answer is lost: what was stored is told, once, as if the answer had come."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from hodei.application.journal import job_write
 from hodei.application.links import ResultTaken, Run
 from hodei.domain.jobs import decide
-from hodei.domain.jobs.events import JobEvent
-from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
-from hodei.ports.stores import StoredEvent, StoreUnavailableError
+from hodei.domain.jobs.events import JobAssigned, JobEvent
+from hodei.kernel.ids import BEFORE_THE_FIRST, FencingToken, JobId
+from hodei.ports.stores import Batch, StoredEvent, StoreUnavailableError
 from support.builders import TRUE, result
 from support.chance import NOON
 from support.plane import Plane, running
@@ -111,6 +113,11 @@ async def test_whatever_is_lost_every_stored_event_is_told_once_and_in_the_order
             with suppress(StoreUnavailableError):
                 await step
 
+    async def answer_late(batch: Batch) -> None:
+        for _ in range(chance.randrange(8)):
+            await asyncio.sleep(0)
+
+    plane.store.before_answer = answer_late
     for number in range(30):
         plane.run(submit_and_cancel(number))
         match chance.randrange(4):
@@ -131,6 +138,25 @@ async def test_whatever_is_lost_every_stored_event_is_told_once_and_in_the_order
         versions = [event.version for event in told if event.stream == stream]
         assert versions == sorted(versions)
     assert plane.journal.position == stored[-1].position
+
+
+async def test_what_was_told_long_ago_is_not_kept(plane: Plane) -> None:
+    for _ in range(50):
+        await plane.submit()
+        await plane.settle()
+    assert len(plane.journal._unsure._told) == 0
+
+
+async def test_an_order_of_an_attempt_that_is_over_is_not_sent(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    everything = plane.bus.follow(None)
+    await plane.submit(ids=("a",))
+    await plane.settle()
+    events, _ = await everything.take()
+    [assigned] = [each for each in events if isinstance(each.event, JobAssigned)]
+    stale = replace(assigned, event=replace(assigned.event, attempt=0, token=FencingToken(1)))
+    plane.dispatcher.deliver(stale)
+    assert len(agent.link.of(Run)) == 1
 
 
 async def _cancel(plane: Plane, job_id: str) -> None:
