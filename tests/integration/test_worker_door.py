@@ -29,8 +29,10 @@ async def running(
     tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
 ) -> AsyncIterator[Site]:
     """One server for all: every test brings workers of its own, by a label of their own."""
-    async with serving(tmp_path_factory.mktemp("server")) as site:
-        yield site
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hodei.api.grpc.handshakes._WITHIN_S", 0.1)
+        async with serving(tmp_path_factory.mktemp("server")) as site:
+            yield site
 
 
 @pytest.fixture
@@ -134,8 +136,10 @@ async def test_a_certificate_of_another_ca_or_none_opens_no_stream(
     )
     issued = other.issue_worker(worker.key.csr_der, WorkerId(worker.id), clock.now())
     worker.chain_pem = issued.chain_pem
+    before = (await site.counters()).get("handshakes_refused", 0)
     async with worker.opening() as stream:
         assert (await stream.ended())[0] is Code.UNAVAILABLE
+    await site.until_counted("handshakes_refused", before + 1)
     credentials = grpc.ssl_channel_credentials(site.root_pem)
     names = (("grpc.ssl_target_name_override", "hodei-server"),)
     async with grpc.aio.secure_channel(site.addresses.worker, credentials, names) as channel:

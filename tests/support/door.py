@@ -1,6 +1,7 @@
 """A real server in this process, and workers in the hands of a test that speak to its real doors."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,6 +66,14 @@ class Site:
     async def counters(self) -> dict[str, int]:
         """What the server has counted."""
         return dict((await self.server.GetServerInfo(pb.GetServerInfoRequest())).counters)
+
+    async def until_counted(self, name: str, at_least: int) -> None:
+        """Looks again and again: no event tells of a count."""
+        async with asyncio.timeout(WITHIN_S):
+            for _ in itertools.count():
+                if (await self.counters()).get(name, 0) >= at_least:
+                    return
+                await asyncio.sleep(0.02)
 
     async def queue(self, **definition: object) -> str:
         """Queues a job and returns its id."""

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from hodei.adapters.pki.credentials import dynamic_server_credentials
+from hodei.api.grpc.handshakes import Handshakes
 from hodei.api.grpc.jobs import JobExecutionService
 from hodei.api.grpc.listeners import Listener
 from hodei.api.grpc.logs import LogStreamService
@@ -35,6 +36,8 @@ class Listeners:
     enrolment: Listener
     http: HttpServer
     health: Health
+    handshakes: Handshakes
+    """Of the workers' port."""
 
 
 def take_ports(base: Foundations) -> Listeners:
@@ -48,7 +51,10 @@ def take_ports(base: Foundations) -> Listeners:
     # listener would find none.
     for_clients = dynamic_server_credentials(base.authority, require_client_certificate=False)
     for_enrolment = dynamic_server_credentials(base.authority, require_client_certificate=False)
-    mutual = dynamic_server_credentials(base.authority, require_client_certificate=True)
+    handshakes = Handshakes()
+    mutual = dynamic_server_credentials(
+        base.authority, require_client_certificate=True, on_handshake=handshakes.begun
+    )
     health = Health()
     hosts = ["localhost", "127.0.0.1", "::1", config.listen_host]
     listeners = Listeners(
@@ -77,6 +83,7 @@ def take_ports(base: Foundations) -> Listeners:
             port=data_dir.port("http", config.http_port),
         ),
         health=health,
+        handshakes=handshakes,
     )
     data_dir.keep_ports(
         {
@@ -120,8 +127,10 @@ def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> Non
     clients.add(pb_grpc.add_WorkerServiceServicer_to_server, WorkerService(plane.operators))
     clients.add(pb_grpc.add_ServerServiceServicer_to_server, ServerService(plane.operators))
     clients.describe(_CLIENT_SERVICES)
+    listeners.handshakes.count_in(plane.workers.counters)
     listeners.streams.add(
-        pb_grpc.add_WorkerAgentServiceServicer_to_server, WorkerStreamService(plane.workers)
+        pb_grpc.add_WorkerAgentServiceServicer_to_server,
+        WorkerStreamService(plane.workers, listeners.handshakes),
     )
     listeners.enrolment.add(
         pb_grpc.add_WorkerAgentServiceServicer_to_server,

@@ -1,17 +1,23 @@
 """Gives the server's current certificate to gRPC, which asks for it at each handshake."""
 
+from collections.abc import Callable
+
 import grpc
 
 from hodei.ports.pki import CertificateAuthority, ServerIdentity
 
 
 def dynamic_server_credentials(
-    ca: CertificateAuthority, *, require_client_certificate: bool
+    ca: CertificateAuthority,
+    *,
+    require_client_certificate: bool,
+    on_handshake: Callable[[], None] = lambda: None,
 ) -> grpc.ServerCredentials:
     """Credentials of a listener that follow every renewal without a restart.
 
     New handshakes see a new certificate, and new trust in workers, at once; open connections go
     on. grpcio knows no optional client certificate, hence the flag and one listener for each.
+    `on_handshake` is called on a thread of gRPC's core as each handshake begins.
     """
     shown = ca.server_identity()
 
@@ -20,6 +26,7 @@ def dynamic_server_credentials(
         # them see a change together, one may still show the certificate before it, which is
         # valid for days.
         nonlocal shown
+        on_handshake()
         current = ca.server_identity()
         if current == shown:
             return None

@@ -12,6 +12,7 @@ import grpc.aio
 import structlog
 from grpc.aio import EOF  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - the stubs leave it out
 
+from hodei.api.grpc.handshakes import Handshakes
 from hodei.api.grpc.refusals import abort, unary
 from hodei.api.grpc.stream_link import StreamLink
 from hodei.api.grpc.stream_messages import decode, decode_hello, encode
@@ -93,8 +94,9 @@ class EnrolmentService(pb_grpc.WorkerAgentServiceServicer):
 class WorkerStreamService(pb_grpc.WorkerAgentServiceServicer):
     """All but `Register`, on the listener that demands a worker's certificate."""
 
-    def __init__(self, cases: WorkerUseCases) -> None:
+    def __init__(self, cases: WorkerUseCases, handshakes: Handshakes) -> None:
         self._cases = cases
+        self._handshakes = handshakes
 
     async def WorkerStream(self, request_iterator: object, context: Context) -> None:
         """The one stream of a worker, from its hello to its end."""
@@ -161,6 +163,7 @@ class WorkerStreamService(pb_grpc.WorkerAgentServiceServicer):
         )
 
     def _identify(self, context: Context) -> WorkerIdentity:
+        self._handshakes.used(context.peer())
         try:
             return self._certified(context)
         except UnauthenticatedError:
