@@ -28,8 +28,8 @@ class Service(Protocol):
 class BackgroundLoop:
     """A service that runs one coroutine function until it is stopped.
 
-    A failure of the coroutine is a defect: it is logged and handed to `on_failure`, which ends
-    the process in production.
+    A failure of the coroutine, or its end before it is stopped, is a defect: it is logged and
+    handed to `on_failure`, which ends the process in production.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class BackgroundLoop:
     async def _guarded(self) -> None:
         try:
             await self._run()
+            raise RuntimeError(f"{self._name} ended by itself")  # noqa: TRY301 - handled like any
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -1,7 +1,7 @@
 """What must be done now and then: renewing certificates, letting old logs go."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -35,8 +35,7 @@ class Upkeep:
         """Looks until it is cancelled."""
         while True:
             now = self._clock.now()
-            if self._authority.renew_if_due(now):
-                log.info("server_certificate_renewed")
+            await self._renew(now)
             try:
                 dropped = await self._logs.delete_before(now - self._log_retention)
             except UnavailableError as error:
@@ -45,3 +44,13 @@ class Upkeep:
                 if dropped:
                     log.info("old_logs_dropped", segments=dropped)
             await asyncio.sleep(_EVERY_S)
+
+    async def _renew(self, now: datetime) -> None:
+        try:
+            renewed = await asyncio.to_thread(self._authority.renew_if_due, now)
+        except OSError as error:
+            # A full disk, most likely. A third of the certificate's life is left to mend it.
+            log.error("certificate_renewal_delayed", message=str(error))  # noqa: TRY400 - it says all
+        else:
+            if renewed:
+                log.info("server_certificate_renewed")
