@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from hodei.kernel.errors import InvalidFieldsError
 from hodei.kernel.version import VERSION
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
@@ -757,3 +758,12 @@ async def test_a_server_that_stops_says_so_first_and_ends_open_calls(tmp_path: P
 async def _drained(stream: grpc.aio.UnaryStreamCall[Any, Any]) -> None:
     while await stream.read() is not grpc.aio.EOF:
         pass
+
+
+async def test_a_server_that_would_let_strangers_in_or_cannot_be_is_refused_by_setting(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InvalidFieldsError) as raised:
+        async with serving(tmp_path, listen_host="0.0.0.0", lease_s=1.0):
+            pass
+    assert [each.field for each in raised.value.violations] == ["lease", "listen_host"]

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from ipaddress import ip_address
 
 import structlog
 import uvloop
@@ -17,6 +16,7 @@ from hodei.ports.stores import SchemaError
 from hodei.server.addresses import Addresses, write_ready_file
 from hodei.server.bootstrap import Foundations, build, lay_foundations
 from hodei.server.config import ServerConfig
+from hodei.server.config_limits import check_config
 from hodei.server.data_dir import DataDir
 from hodei.server.doors import add_services, addresses_of, doors_of, take_ports
 from hodei.server.parts import run_parts
@@ -46,7 +46,8 @@ async def running_server(
         HodeiError: It cannot start; the message says what to do.
         SchemaError: The store is of another release.
     """
-    _refuse_open_doors(config)
+    if violations := check_config(config):
+        raise InvalidFieldsError(violations)
     fail = on_failure or _die
     async with AsyncExitStack() as stack:
         data_dir = DataDir(config.data_dir)
@@ -134,28 +135,6 @@ def _publish_trust(base: Foundations, port: int, stack: AsyncExitStack) -> None:
         return
     trust.publish(base.authority.bundle_pem)
     stack.callback(trust.withdraw)
-
-
-def _refuse_open_doors(config: ServerConfig) -> None:
-    """Until users can log in, whoever reaches the clients' port may do everything."""
-    if not _is_loopback(config.listen_host):
-        raise InvalidFieldsError.of(
-            "listen_host",
-            f"{config.listen_host!r} is not a loopback address; clients cannot log in yet, so "
-            "only 127.0.0.1, ::1 and localhost are allowed",
-        )
-    if config.lease_s < 2 * config.heartbeat_interval_s:
-        raise InvalidFieldsError.of(
-            "lease_s",
-            f"{config.lease_s:g} is less than two heartbeats of {config.heartbeat_interval_s:g} s",
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _die(part: str, error: BaseException) -> None:
