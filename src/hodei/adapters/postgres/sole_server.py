@@ -16,7 +16,9 @@ from .connection import Connection
 
 _LOCK: Final = 448545449323
 """The advisory lock of the server that uses the database."""
-_OWN_SESSION_ENDS_S: Final = 5.0
+_SESSION_ENDS_S: Final = 1.0
+"""How long a session may still be there whose server has died or lost it: one that is started again
+at once must not be kept away by itself."""
 _LOOK_AGAIN_S: Final = 0.05
 
 _HOLDER: Final = """
@@ -46,39 +48,29 @@ def session_name(server: str) -> str:
 async def require_sole(connection: Connection, own_name: str) -> None:
     """Takes the lock for the session of `connection`.
 
-    A session of this server that the database still has, though its connection was lost, is ended.
+    A session of this server that the database still has, though its connection was lost, is ended;
+    one of another server gets a moment to end by itself.
 
     Raises:
         DatabaseInUseError: Another server has it; the message names it.
     """
-    try:
-        async with asyncio.timeout(_OWN_SESSION_ENDS_S):
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-                await _make_way(connection, own_name)
-                await asyncio.sleep(_LOOK_AGAIN_S)
-    except TimeoutError as error:
-        raise DatabaseInUseError(
-            "a lost session of this server still holds the database; try again in a minute"
-        ) from error
+    began = asyncio.get_running_loop().time()
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        holder = await connection.fetchrow(_HOLDER, _LOCK)
+        if holder is not None and asyncio.get_running_loop().time() - began > _SESSION_ENDS_S:
+            raise DatabaseInUseError(
+                f"the database is in use by {_shown(holder['application_name'])}: stop that server "
+                "first; several servers on one database are not in this release"
+            )
+        if holder is not None and holder["application_name"] == own_name:
+            await connection.execute("SELECT pg_terminate_backend($1)", holder["pid"])
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def user_of(connection: Connection) -> str:
     """The server that uses the database, for people; empty for none."""
     holder = await connection.fetchrow(_HOLDER, _LOCK)
     return "" if holder is None else _shown(holder["application_name"])
-
-
-async def _make_way(connection: Connection, own_name: str) -> None:
-    holder = await connection.fetchrow(_HOLDER, _LOCK)
-    if holder is None:
-        # It has ended meanwhile.
-        return
-    if holder["application_name"] != own_name:
-        raise DatabaseInUseError(
-            f"the database is in use by {_shown(holder['application_name'])}: stop that server "
-            "first; several servers on one database are not in this release"
-        )
-    await connection.execute("SELECT pg_terminate_backend($1)", holder["pid"])
 
 
 def _shown(name: str) -> str:
