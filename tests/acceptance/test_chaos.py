@@ -19,7 +19,7 @@ LOCKING = """
 exec 9> "$1/$2.lock"
 flock -n 9 || echo "$2" >> "$1/overlaps"
 echo run >> "$1/$2.runs"
-( sleep 0.2 ) & wait
+( sleep 1.2 ) & wait
 seq 1000
 echo end >> "$1/$2.ends"
 """
