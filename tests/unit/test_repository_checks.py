@@ -138,6 +138,17 @@ def test_every_rendered_part_is_asked_for_by_a_page() -> None:
     assert asked == set(render_docs.PARTS)
 
 
+def test_the_index_lists_every_page_for_users() -> None:
+    index = (render_docs.DOCS / "index.md").read_text()
+    folders = ("tutorial", "how-to", "reference", "explanation")
+    pages = [
+        f"{folder}/{page.name}"
+        for folder in folders
+        for page in (render_docs.DOCS / folder).glob("*.md")
+    ]
+    assert [page for page in pages if f"({page})" not in index] == []
+
+
 @pytest.mark.parametrize("part", render_docs.PARTS.values(), ids=render_docs.PARTS)
 def test_a_rendered_part_has_no_empty_cell(part: Callable[[], str]) -> None:
     assert "|  |" not in part()
