@@ -255,12 +255,10 @@ async def test_a_read_only_database_takes_nothing_and_still_answers(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, postgres: Cluster) -> Iterator[Path]:
+def small_disk(postgres: Cluster) -> Iterator[Path]:
     """A tablespace on a file system of its own, which holds a fresh database and little more."""
-    disk = tmp_path / "disk"
+    disk = postgres.directory / "disk"
     disk.mkdir()
-    for each in (disk, tmp_path, tmp_path.parent):
-        each.chmod(each.stat().st_mode | 0o011)
     mount = ["mount", "-t", "tmpfs", "-o", "size=24m,uid=postgres,mode=700", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system can be mounted by root only")

@@ -1,9 +1,11 @@
 """A PostgreSQL for the tests of one session: started when the first asks for it, stopped at the end."""
 
 import asyncio
-import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -13,23 +15,37 @@ from dev_db import Cluster, UnusableError, programs
 FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 
 EMPTY = "TRUNCATE events, jobs, attempts, job_labels, job_tags, demands, workers RESTART IDENTITY"
+END = """
+trap "" INT TERM
+cat > /dev/null
+kill -QUIT "$(head -n 1 "$0/data/postmaster.pid")"
+for _ in $(seq 100); do
+    [ -e "$0/data/postmaster.pid" ] || break
+    sleep 0.1
+done
+rm -rf "$0"
+"""
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def postgres() -> Iterator[Cluster]:
     """The cluster; its database `hodei` has tables and is what others are copied from."""
     # Alembic: not for the sessions that have no use for it.
     from hodei.adapters.postgres.migrate import migrate  # noqa: PLC0415
 
-    directory = tmp_path_factory.mktemp("postgres")
-    # The server may run as another user, who has to get there.
-    for each in (directory, directory.parent, directory.parent.parent):
-        each.chmod(each.stat().st_mode | 0o011)
+    # Not under pytest's own directory, which is closed to the user that PostgreSQL runs as.
+    directory = Path(tempfile.mkdtemp(prefix="hodei-postgres-"))
+    directory.chmod(0o711)
+    # Ends what was started however this process ends, killed included: its pipe is closed then.
+    end = subprocess.Popen(["sh", "-c", END, directory], stdin=subprocess.PIPE)
+    assert end.stdin is not None
     try:
         cluster = Cluster(directory=directory, bin=programs(install=True))
         cluster.make(FAST)
         cluster.start()
     except UnusableError as error:
+        end.stdin.close()
+        end.wait()
         pytest.skip(f"PostgreSQL cannot be run here: {error}")
     try:
         with ThreadPoolExecutor(1) as thread:
@@ -38,8 +54,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         cluster.create_database("tests", template="hodei")
         yield cluster
     finally:
-        cluster.stop(mode="immediate")
-        shutil.rmtree(directory, ignore_errors=True)
+        end.stdin.close()
+        end.wait()
 
 
 @pytest.fixture
