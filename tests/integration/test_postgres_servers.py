@@ -73,6 +73,25 @@ class TestEvents:
         assert len({each.stream for each in seen}) == per_task * 2 * tasks_each
         await close(*stores, reader)
 
+    async def test_of_many_writers_are_kept_apart_whatever_the_database_has_as_its_default(
+        self, own_database: str, postgres: Cluster
+    ):
+        name = own_database.rpartition("/")[2]
+        postgres.ask(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+        stores = await two_stores(own_database)
+
+        async def write(store: PostgresStore, name: str) -> None:
+            for number in range(30):
+                await put_job(store, new_job(f"{name}-{number}"))
+
+        async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+            for number, store in enumerate(stores):
+                tasks.create_task(write(store, str(number)))
+
+        (demand,) = await stores[0].queued_demands()
+        assert demand.count == 60
+        await close(*stores)
+
     async def test_of_one_stream_are_in_the_order_of_their_versions(self, postgres_url: str):
         stores = await two_stores(postgres_url)
         retried = spec(retry=RetryPolicy(max_attempts=100, initial_backoff_s=0))
