@@ -14,6 +14,7 @@ from hodei.api.http.health import Health, health_app
 from hodei.application.provision_worker import Doors
 from hodei.server.addresses import Addresses
 from hodei.server.bootstrap import ControlPlane, Foundations
+from hodei.server.free_ports import free_port
 from hodei.server.http_server import HttpServer
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
 
@@ -60,19 +61,21 @@ def take_ports(base: Foundations) -> Listeners:
     listeners = Listeners(
         clients=Listener(
             host=config.listen_host,
-            port=data_dir.port("grpc", config.grpc_port),
+            port=data_dir.port("grpc", config.grpc_port) or free_port(config.listen_host),
             what="clients (--grpc-port)",
             credentials=None if config.dev_mode else for_clients,
         ),
         streams=Listener(
             host=config.worker_listen_host,
-            port=data_dir.port("worker", config.worker_port),
+            port=data_dir.port("worker", config.worker_port)
+            or free_port(config.worker_listen_host),
             what="workers (--worker-port)",
             credentials=mutual,
         ),
         enrolment=Listener(
             host=config.worker_listen_host,
-            port=data_dir.port("enroll", config.enroll_port),
+            port=data_dir.port("enroll", config.enroll_port)
+            or free_port(config.worker_listen_host),
             what="enrolment (--enroll-port)",
             credentials=for_enrolment,
             most_message_bytes=_MOST_ENROLMENT_BYTES,
@@ -80,7 +83,7 @@ def take_ports(base: Foundations) -> Listeners:
         http=HttpServer(
             health_app(health, allowed_hosts=hosts),
             host=config.listen_host,
-            port=data_dir.port("http", config.http_port),
+            port=data_dir.port("http", config.http_port) or free_port(config.listen_host),
         ),
         health=health,
         handshakes=handshakes,
