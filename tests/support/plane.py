@@ -148,6 +148,7 @@ class Plane:
             on_waiting=self.pool.waiting,
         )
         self.watch = WatchWorkers(
+            journal=self.journal,
             fleet=self.fleet,
             ender=self.ender,
             providers=by_name,

@@ -203,6 +203,43 @@ async def test_a_start_finds_instances_that_ended_and_ends_those_that_no_row_tel
     assert (await plane.job(job.id)).state is JobState.FAILED
 
 
+async def given_without_a_handle(plane: Plane, provider: FakeProvider) -> tuple[Agent, Job]:
+    """A worker that runs a job, and whose server dies before it has the provider's answer."""
+    provider.provision_gate.clear()
+    agent, job = await given(plane, provider)
+    await plane.close()
+    provider.provision_gate.set()
+    assert (await plane.worker(agent.id)).handle is None
+    return agent, job
+
+
+async def test_a_start_writes_down_the_instance_that_came_up_while_its_server_died(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given_without_a_handle(plane, provider)
+    provider.instances[agent.id] = Handle(
+        provider=provider.name, worker_id=agent.id, data={"pid": "4711"}
+    )
+    plane.restart()
+    await plane.load()
+    plane.run_all()
+    await plane.settle()
+    assert (await plane.worker(agent.id)).handle == {"pid": "4711"}
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+
+
+async def test_a_start_ends_a_worker_whose_instance_was_never_written_down_and_is_gone(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given_without_a_handle(plane, provider)
+    plane.restart()
+    await plane.load()
+    plane.run_all()
+    await plane.settle()
+    assert await why(plane, agent.id) == (WorkerState.LOST, ReasonCode.WORKER_LOST)
+    assert (await plane.job(job.id)).state is JobState.FAILED
+
+
 async def test_a_provider_that_cannot_be_asked_is_asked_again(
     plane: Plane, provider: FakeProvider
 ) -> None:

@@ -8,9 +8,12 @@ import structlog
 
 from hodei.application.end_worker import EndWorker
 from hodei.application.fleet import Fleet, Member
+from hodei.application.journal import Journal
 from hodei.application.provision_worker import STATIC_PROVIDER
 from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
+from hodei.domain.workers import decide
 from hodei.domain.workers.states import WorkerState
+from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import UnavailableError
 from hodei.kernel.ids import ProviderName, WorkerId
@@ -46,12 +49,14 @@ class WatchWorkers:
     def __init__(
         self,
         *,
+        journal: Journal,
         fleet: Fleet,
         ender: EndWorker,
         providers: Mapping[ProviderName, Provider],
         clock: Clock,
         patience: Patience,
     ) -> None:
+        self._journal = journal
         self._fleet = fleet
         self._ender = ender
         self._providers = providers
@@ -95,13 +100,24 @@ class WatchWorkers:
                 await provider.destroy(handle)
         for member in self._fleet.members():
             worker = member.worker
-            if worker.provider != provider.name or worker.handle is None or member.is_ending:
+            if worker.provider != provider.name or member.is_ending:
                 continue
-            handle = Handle(provider=provider.name, worker_id=worker.id, data=worker.handle)
-            if not await provider.is_running(handle):
-                self._stopped(
-                    InstanceStopped(worker_id=worker.id, reason="its agent is not there any more")
-                )
+            if worker.handle is None and worker.state is WorkerState.REQUESTED:
+                # Being made just now; or nobody makes it, and its time to enrol will be up.
+                continue
+            unwritten = Handle(provider=provider.name, worker_id=worker.id, data={})
+            await self._look_at(provider, worker, owned.get(worker.id, unwritten))
+
+    async def _look_at(self, provider: Provider, worker: Worker, handle: Handle) -> None:
+        if not await provider.is_running(handle):
+            self._stopped(
+                InstanceStopped(worker_id=worker.id, reason="its agent is not there any more")
+            )
+        elif worker.handle is None:
+            # It came up while its server died, before what the provider said was written down.
+            await self._journal.change_worker(
+                worker.id, lambda current: decide.provisioned(current, handle.data)
+            )
 
     async def _reconcile_at_last(self, provider: Provider) -> None:
         while True:

@@ -175,6 +175,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         on_waiting=pool.waiting,
     )
     watch = WatchWorkers(
+        journal=journal,
         fleet=fleet,
         ender=ender,
         providers=by_name,
