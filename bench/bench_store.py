@@ -1,30 +1,43 @@
 """What the store can do: commits per second, latency of one, and reads beside a long queue.
 
 Run it alone: `.venv/bin/python bench/bench_store.py`. Ratios are to the same work without the
-store around it, measured in the same run: a bare SQLite transaction with one row.
+store around it, measured in the same run: a bare SQLite transaction with one row. PostgreSQL, where
+it can be run, is measured beside SQLite in turns: one process that commits, and two on one database.
 """
 
 import asyncio
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import truediv
 from pathlib import Path
 
+from hodei.adapters.postgres import PostgresStore
+from hodei.adapters.postgres.migrate import migrate
 from hodei.adapters.sqlite import SqliteStore
 from hodei.domain.jobs import decide, evolve
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Exec, JobSpec, Priority, Resources
-from hodei.kernel.ids import JobId, WorkerId
-from hodei.ports.stores import Batch, Committed, JobFilter, JobWrite
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, WorkerId
+from hodei.ports.stores import Batch, Committed, JobFilter, JobWrite, Store
+from report import Figure, show
+
+# The development database's tool makes the one that is measured here.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from dev_db import Cluster, UnusableError, programs
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 QUEUED = 100_000
 PER_BATCH = 5_000
 CONCURRENT = 64
+PER_TASK = 60
+TURNS = 5
 
 
 def submitted(job_id: str, spec: JobSpec) -> JobWrite:
@@ -47,7 +60,7 @@ def echo(number: int = 0) -> JobSpec:
     )
 
 
-async def commits_per_s(store: SqliteStore, name: str, concurrent: int, each: int) -> float:
+async def commits_per_s(store: Store, name: str, concurrent: int, each: int) -> float:
     async def one(task: int) -> None:
         for number in range(each):
             write = submitted(f"{name}-{task}-{number}", echo())
@@ -138,10 +151,109 @@ async def report_reads(store: SqliteStore, title: str) -> None:
         print(f"  {what}: {median:.2f} / {p99:.2f}")
 
 
-def main() -> None:
+async def serve_commits(place: str, name: str, concurrent: int, each: int) -> None:
+    """As a process of its own: commits, and prints how many a second."""
+    if place.startswith("postgresql:"):
+        store: Store = await PostgresStore.open(place)
+    else:
+        store = await SqliteStore.open(Path(place))
+    # Plans and caches first; then all begin together.
+    await commits_per_s(store, f"{name}-warm", 1, 10)
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(await commits_per_s(store, name, concurrent, each), flush=True)
+    await store.close()
+
+
+def rate_of(place: str, name: str, processes: int) -> float:
+    """Commits a second of so many processes together."""
+    each = [str(CONCURRENT // processes), str(PER_TASK)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, __file__, place, f"{name}-{number}", *each],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(processes)
+    ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return sum(float(process.communicate()[0]) for process in running)
+
+
+def compare(url: str, path: Path) -> list[Figure]:
+    """PostgreSQL beside SQLite, and two servers on it beside one."""
+    rates: dict[str, list[float]] = {"sqlite": [], "one": [], "two": []}
+    for turn in range(TURNS):
+        rates["sqlite"].append(rate_of(str(path), f"s-{turn}", 1))
+        rates["one"].append(rate_of(url, f"p1-{turn}", 1))
+        rates["two"].append(rate_of(url, f"p2-{turn}", 2))
+    medians = {name: statistics.median(all_of) for name, all_of in rates.items()}
+    for name, rate in medians.items():
+        print(f"commits of one job, {CONCURRENT} at once, {name}: {rate:,.0f}/s")
+    return [
+        Figure(
+            name=name,
+            value=statistics.median(map(truediv, rates[of], rates[to])),
+            unit="",
+            target=target,
+            at_least=True,
+        )
+        for name, of, to, target in (
+            ("commits, PostgreSQL to SQLite", "one", "sqlite", 0.5),
+            ("commits, two servers to one on PostgreSQL", "two", "one", 0.9),
+        )
+    ]
+
+
+async def events_read_per_s(url: str) -> float:
+    """How fast a follower that is far behind catches up."""
+    store = await PostgresStore.open(url)
+    position, count, began = BEFORE_THE_FIRST, 0, time.perf_counter()
+    while page := await store.read_events(after=position, limit=1000):
+        position, count = page[-1].position, count + len(page)
+    await store.close()
+    return count / (time.perf_counter() - began)
+
+
+@contextmanager
+def own_postgres() -> Iterator[Cluster]:
+    """A PostgreSQL with its usual settings, fsync among them, for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="hodei-bench-postgres-") as directory:
+        Path(directory).chmod(0o711)
+        cluster = Cluster(directory=Path(directory), bin=programs())
+        cluster.make()
+        cluster.start()
+        try:
+            asyncio.run(migrate(cluster.url()))
+            yield cluster
+        finally:
+            cluster.stop(mode="immediate")
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        place, name, concurrent, each = sys.argv[1:]
+        asyncio.run(serve_commits(place, name, int(concurrent), int(each)))
+        return 0
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(measure(Path(directory)))
+    try:
+        with own_postgres() as postgres, tempfile.TemporaryDirectory() as directory:
+            figures = compare(postgres.url(), Path(directory))
+            rate = asyncio.run(events_read_per_s(postgres.url()))
+            print(f"events read by one who is behind, PostgreSQL: {rate:,.0f}/s")
+    except UnusableError as error:
+        print(f"PostgreSQL is not measured: {error}")
+        return 0
+    return show(figures)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
