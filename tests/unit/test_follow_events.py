@@ -1,5 +1,6 @@
 """What happened is told, and what happens, each event once and in order."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import cast
 
@@ -12,7 +13,7 @@ from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.workers.events import EnrolmentOffer, WorkerProvisioningRequested
 from hodei.kernel.errors import NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, ProviderName, WorkerId
-from hodei.ports.stores import EventStore, StoredEvent
+from hodei.ports.stores import Batch, EventStore, StoredEvent
 from support.builders import result, started
 from support.fake_provider import FakeProvider
 from support.plane import Plane, running
@@ -78,6 +79,62 @@ async def test_a_follower_hears_of_a_jobs_whole_life_and_is_then_let_go(
     assert [stored.position for stored in reader.events] == sorted(
         {stored.position for stored in reader.events}
     )
+
+
+@pytest.mark.parametrize("with_workers", [False, True])
+async def test_an_end_that_is_stored_and_not_told_yet_is_followed_to_its_telling(
+    plane: Plane, provider: FakeProvider, *, with_workers: bool
+) -> None:
+    await plane.submit(ids=("a",))
+    await plane.settle()
+    agent = await plane.agent_of(provider)
+    await plane.settle()
+    answer = asyncio.Event()
+
+    async def hold(batch: Batch) -> None:
+        await answer.wait()
+
+    plane.store.before_answer = hold
+    await agent.say(result(await plane.job(JobId("a"))))
+    is_stored = (await plane.job(JobId("a"))).is_terminal
+    is_shown = (await plane.journal.job(JobId("a"))).is_terminal
+    reader = follow(plane, "a", with_workers=with_workers)
+    # Somebody who knows the newest position of the store, where the end already lies.
+    ahead = follow(plane, "a", after=await plane.store.last_position(), with_workers=with_workers)
+    await plane.settle()
+    before = reader.kinds[-1]
+    answer.set()
+    await plane.settle()
+    assert (is_stored, is_shown) == (True, False)
+    # Who hears of the end and asks for the job must find it ended.
+    assert before == "JobAssigned"
+    assert reader.kinds[-1] == "JobSucceeded"
+    assert reader.kinds.count("JobSucceeded") == 1
+    assert (reader.task.done(), ahead.task.done()) == (True, True)
+
+
+async def test_the_end_of_a_waiting_job_that_is_stored_and_not_told_yet_is_told() -> None:
+    plane = Plane()
+    await plane.submit(ids=("a",))
+    answer = asyncio.Event()
+
+    async def hold(batch: Batch) -> None:
+        await answer.wait()
+
+    plane.store.before_answer = hold
+    cancel = plane.tasks.start(_cancel(plane), name="cancel")
+    await plane.settle()
+    reader = follow(plane, "a")
+    await plane.settle()
+    answer.set()
+    await plane.settle()
+    assert cancel.done()
+    assert reader.kinds == ["JobCreated", "JobQueued", "JobCancelRequested", "JobCancelled"]
+    assert reader.task.done()
+
+
+async def _cancel(plane: Plane) -> None:
+    await plane.canceller.cancel(JobId("a"), by="me", message="")
 
 
 async def test_a_follower_goes_on_where_it_left_off(plane: Plane, provider: FakeProvider) -> None:

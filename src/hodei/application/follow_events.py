@@ -44,17 +44,19 @@ class FollowEvents:
         try:
             if with_workers:
                 streams |= await self._worker_streams(job_id)
-            async for event in self._from_store(after, sorted(streams)):
+            async for event in self._told_in_store(after, sorted(streams)):
                 after = event.position
                 yield event
             while follow and not (await self._journal.job(job_id)).is_terminal:
-                # Only what concerns the job is a reason to look at it again: where its workers
-                # are followed too, the subscription brings every event of the server.
-                while not (news := await self._live(subscription, after, streams, job_id)):
-                    pass
-                for event in news:
-                    after = max(after, event.position)
-                    yield event
+                # Only an event of the job is a reason to look at it again: where its workers are
+                # followed too, the subscription brings every event of the server. Whether it was
+                # told before does not matter: what was read may have been ahead of the job.
+                has_moved = False
+                while not has_moved:
+                    news, has_moved = await self._live(subscription, after, streams, job_id)
+                    for event in news:
+                        after = max(after, event.position)
+                        yield event
             late: set[str] = set()
             if with_workers:
                 # Requested while the history was told, of a job that has ended since.
@@ -73,13 +75,13 @@ class FollowEvents:
         """Every event. With `follow` it never ends."""
         subscription = self._bus.follow(None)
         try:
-            async for event in self._from_store(after, []):
+            async for event in self._told_in_store(after, []):
                 after = event.position
                 yield event
             while follow:
                 events, overflown = await subscription.take()
                 if overflown:
-                    async for event in self._from_store(after, []):
+                    async for event in self._told_in_store(after, []):
                         after = event.position
                         yield event
                 for event in events:
@@ -100,13 +102,27 @@ class FollowEvents:
             if len(page) < _PAGE:
                 return
 
+    async def _told_in_store(
+        self, after: Position, streams: list[str]
+    ) -> AsyncGenerator[StoredEvent, None]:
+        """As `_from_store`, up to what this server has told.
+
+        What is stored beyond comes by the subscription. Told from the store, a client could hear
+        of an end and then be shown a job that runs.
+        """
+        async for event in self._from_store(after, streams):
+            if event.position > self._journal.position:
+                return
+            yield event
+
     async def _live(
         self, subscription: Subscription, after: Position, streams: set[str], job_id: JobId
-    ) -> list[StoredEvent]:
+    ) -> tuple[list[StoredEvent], bool]:
+        """What is new, and whether the job itself may have moved on."""
         events, overflown = await subscription.take()
         if overflown:
             streams |= await self._worker_streams(job_id) if subscription.streams is None else set()
-            return [event async for event in self._from_store(after, sorted(streams))]
+            return [event async for event in self._told_in_store(after, sorted(streams))], True
         taken: list[StoredEvent] = []
         # Not among what was read from the store, which may already have been past their beginning.
         new: set[str] = set()
@@ -116,7 +132,7 @@ class FollowEvents:
                 new.add(stored.stream)
             if stored.stream in new or (stored.stream in streams and stored.position > after):
                 taken.append(stored)
-        return taken
+        return taken, any(stored.stream == f"job:{job_id}" for stored in events)
 
     async def _worker_streams(self, job_id: JobId) -> set[str]:
         """Streams of the workers that were or are being provisioned for the job."""
