@@ -138,7 +138,11 @@ async def test_time_and_memory_of_a_job_are_reported(job: Job) -> None:
 
 @pytest.fixture
 async def small_slot() -> AsyncIterator[SlotProcess]:
-    """A slot in a memory group of 100 MB."""
+    """A slot in a memory group of 600 MB.
+
+    Large enough that the job is the largest in it when it is full: the kernel kills that one, and
+    a slot that is forked from the tests' own process starts out as large as this.
+    """
     own = {
         line.split(":")[1]: line.split(":")[2]
         for line in Path("/proc/self/cgroup").read_text().splitlines()  # noqa: ASYNC240
@@ -146,7 +150,7 @@ async def small_slot() -> AsyncIterator[SlotProcess]:
     group = Path("/sys/fs/cgroup/memory" + own.get("memory", "/none")) / f"test-{os.getpid()}"
     try:
         group.mkdir()
-        (group / "memory.limit_in_bytes").write_text("100000000")
+        (group / "memory.limit_in_bytes").write_text("600000000")
         (group / "cgroup.procs").write_text("0")
     except OSError:
         pytest.skip("no memory cgroup of version 1 may be made here")
@@ -165,11 +169,11 @@ async def test_a_job_that_the_kernel_killed_for_lack_of_memory_is_known_as_such(
     small_slot: SlotProcess, tmp_path: Path
 ) -> None:
     job = Job(small_slot)
-    report, _ = await job.run(PYTHON, b"-Ic", b"b = b'x' * 300_000_000")
+    report, _ = await job.run(PYTHON, b"-Ic", b"b = b'x' * 1_500_000_000")
     assert (report.signal, report.out_of_memory) == (signal.SIGKILL, True)
     report, _ = await job.run(b"/bin/sh", b"-c", b"kill -9 $$")
     assert (report.signal, report.out_of_memory) == (signal.SIGKILL, False)
-    script = b"%b -Ic 'b = bytes(300_000_000) + bytes(1)'; > \"$1/ready\"; sleep 60" % PYTHON
+    script = b"%b -Ic 'b = bytes(1_500_000_000) + bytes(1)'; > \"$1/ready\"; sleep 60" % PYTHON
     await job.start(b"/bin/bash", b"-c", script, b"bash", bytes(tmp_path))
     until((tmp_path / "ready").exists)
     job.slot.kill_tree()
