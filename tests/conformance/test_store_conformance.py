@@ -66,7 +66,8 @@ BIG = 4 * 1024 * 1024
 @pytest.fixture(params=[*OPENERS, "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "postgres":
-        opened = await PostgresStore.open(request.getfixturevalue("postgres_url"))
+        # As a server opens it; that several may share one is asked in test_postgres_servers.
+        opened = await PostgresStore.open(request.getfixturevalue("postgres_url"), sole=True)
     else:
         opened = await OPENERS[request.param](tmp_path)
     yield opened

@@ -76,10 +76,13 @@ async def scanned(connection: asyncpg.Connection, sql: str, *arguments: object) 
 async def test_reads_only_what_it_needs(connection: asyncpg.Connection):
     demands = [row["id"] for row in await connection.fetch("SELECT id FROM demands")]
     claim = (job_reads._CLAIM, (demands, 4, "me", job_reads.timedelta(seconds=1)))
+    first = (job_reads._FIRST, (demands, 4))
     queued = (READS["queued_demands"], ())
     wrong = {
         name: tables
-        for name, (sql, arguments) in (STATEMENTS | {"claim": claim, "queued": queued}).items()
+        for name, (sql, arguments) in (
+            STATEMENTS | {"claim": claim, "first": first, "queued": queued}
+        ).items()
         if (tables := await scanned(connection, sql, *arguments))
     }
 

@@ -166,6 +166,18 @@ class TestClaims:
         assert await first.claimable([DEMAND], limit=3) == [a, b]
         await close(first, second)
 
+    async def test_of_a_server_that_was_alone_are_not_waited_for_when_it_starts_again(
+        self, postgres_url: str
+    ):
+        first = await PostgresStore.open(postgres_url, sole=True)
+        jobs = await put_jobs(first, *(new_job(each) for each in "abc"))
+        assert await first.claimable([DEMAND], limit=3) == list(jobs)
+        await first.close()
+
+        again = await PostgresStore.open(postgres_url, sole=True)
+        assert await again.claimable([DEMAND], limit=3) == list(jobs)
+        await again.close()
+
     async def test_of_a_store_that_has_died_are_given_to_the_other_after_a_while(
         self, postgres_url: str
     ):

@@ -207,16 +207,16 @@ class _Attempt:
                 await connection.execute("ROLLBACK")
                 return self._sent.outcomes
             self._sent = None
-        plan, last_position = await self._empty_plan(connection)
-        outcomes = await self._planned(plan)
+        plan = await self._empty_plan(connection)
+        outcomes, writes = await self._planned(connection, plan)
+        for arguments in writes:
+            await connection.execute(_SQL["write"], *arguments)
         if plan.events:
-            for arguments in write_arguments(plan, last_position=last_position):
-                await connection.execute(_SQL["write"], *arguments)
             self._sent = _Sent(plan.events[0], outcomes)
         await connection.execute("COMMIT")
         return outcomes
 
-    async def _empty_plan(self, connection: Connection) -> tuple[GroupPlan, int]:
+    async def _empty_plan(self, connection: Connection) -> GroupPlan:
         heads: dict[str, dict[str, Head]] = {"job": {}, "worker": {}}
         last_position = 0
         job_ids = [job.row.id for batch in self._batches for job in batch.jobs]
@@ -226,15 +226,21 @@ class _Attempt:
                 last_position = head[0]
             else:
                 heads[kind][id_] = Head(*head)
-        plan = GroupPlan(last_position=last_position, jobs=heads["job"], workers=heads["worker"])
-        return plan, last_position
+        return GroupPlan(last_position=last_position, jobs=heads["job"], workers=heads["worker"])
 
-    async def _planned(self, plan: GroupPlan) -> list[Outcome]:
-        def add_all() -> list[Outcome]:
-            return [plan.add(each) for each in self._batches]
+    async def _planned(
+        self, connection: Connection, plan: GroupPlan
+    ) -> tuple[list[Outcome], list[list[Any]]]:
+        """The outcome of each batch, and the arguments of each `write`."""
+
+        def add_all() -> tuple[list[Outcome], list[list[Any]]]:
+            before = plan.last_position
+            outcomes: list[Outcome] = [plan.add(each) for each in self._batches]
+            return outcomes, list(write_arguments(plan, last_position=before))
 
         if sum(map(_size, self._batches)) <= _PLANNED_INLINE:
             return add_all()
+        await connection.execute(_SQL["wait_longer"])
         return await asyncio.to_thread(add_all)
 
 

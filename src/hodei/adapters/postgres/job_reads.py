@@ -1,6 +1,6 @@
 """Reads of jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, LiteralString, cast
 
@@ -26,6 +26,7 @@ def picked_by(pick: LiteralString) -> LiteralString:
 
 
 _LOAD: Final = picked_by(_SQL["pick_by_id"])
+_FIRST: Final = picked_by(_SQL["pick_first"])
 _CLAIM: Final = picked_by(_SQL["pick_claimable"])
 _HELD: Final = picked_by(_SQL["pick_held"])
 _HELD_BY: Final = picked_by(_SQL["pick_held_by"])
@@ -38,16 +39,17 @@ async def load_jobs(readers: Readers, ids: Sequence[JobId]) -> dict[JobId, Job]:
     return {job.id: job for job in found.values()}
 
 
+async def first_queued(readers: Readers, demand_ids: Sequence[str], limit: int) -> list[Job]:
+    """See `JobStore.claimable`, for the only one that asks."""
+    return _first_first(await _picked(readers, _FIRST, list(demand_ids), limit))
+
+
 async def claim(
     readers: Readers, demand_ids: Sequence[str], limit: int, *, holder: str, for_s: float
 ) -> list[Job]:
     """See `JobStore.claimable`; nobody but `holder` gets the jobs for so many seconds."""
-    found = await _picked(
-        readers, _CLAIM, list(demand_ids), limit, holder, timedelta(seconds=for_s)
-    )
-    return [
-        job for _, job in sorted(found.items(), key=lambda item: (-item[1].spec.priority, item[0]))
-    ]
+    wanted = (list(demand_ids), limit, holder, timedelta(seconds=for_s))
+    return _first_first(await _picked(readers, _CLAIM, *wanted))
 
 
 async def queued_demands(readers: Readers) -> list[QueuedDemand]:
@@ -95,6 +97,11 @@ def assembled(rows: Iterable[asyncpg.Record]) -> dict[int, Job]:
         elif number > 0:
             attempts.setdefault(position, []).append((number, data))
     return {position: _assemble(row, attempts.get(position, ())) for position, row in jobs.items()}
+
+
+def _first_first(found: Mapping[int, Job]) -> list[Job]:
+    in_order = sorted(found.items(), key=lambda item: (-item[1].spec.priority, item[0]))
+    return [job for _, job in in_order]
 
 
 async def _picked(readers: Readers, statement: LiteralString, *arguments: object) -> dict[int, Job]:

@@ -10,6 +10,10 @@ BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(448545449321)
 -- The same, within a transaction that has begun.
 SELECT pg_advisory_xact_lock(448545449321)
 
+-- name: wait_longer
+-- For a client that has much to plan, and is not taken for one that is stopped meanwhile.
+SET LOCAL idle_in_transaction_session_timeout = '60s'
+
 -- name: heads
 -- Of jobs ($1) and workers ($2), and the last position that was given.
 SELECT 'job' AS kind, id, position, version,
