@@ -1,5 +1,6 @@
 """Servers for the acceptance tests. All of them are real processes, ended by id afterwards."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("timeout") is None:
                 is_long = item.get_closest_marker("soak") is not None
                 item.add_marker(pytest.mark.timeout(3600 if is_long else 90))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_reaches_what_is_started() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, which is inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

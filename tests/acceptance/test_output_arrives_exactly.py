@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.harness import HodeiServer, on_a_busy_machine
+from acceptance.harness import HodeiServer, eventually, on_a_busy_machine
 from acceptance.reading import Digest, digests_of, output_of
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
@@ -100,7 +100,10 @@ def test_a_line_can_be_read_while_its_job_still_runs(server: HodeiServer, tmp_pa
         )
         chunks = iter(client.logs(job.id))
         assert next(chunks).data == b"first\n"
-        assert client.get(job.id).state == "RUNNING"
+        # What it wrote is told as soon as it is stored, which may be just before its start is.
+        eventually(
+            lambda: client.get(job.id).state == "RUNNING", within_s=5, what="the job to be running"
+        )
         gate.write_bytes(b"through the gate\n")
         assert b"".join(chunk.data for chunk in chunks) == b"through the gate\nlast\n"
         assert client.wait(job.id).state == "SUCCEEDED"
