@@ -126,10 +126,6 @@ def _fall_due(job: Job, now: datetime, chance: Chance) -> list[JobEvent]:
     return decide.fall_due(job, now=now)
 
 
-def _give_up(job: Job, now: datetime, chance: Chance) -> list[JobEvent]:
-    return decide.give_up(job, why=reason(ReasonCode.PROVISIONING_FAILED, "no worker"))
-
-
 _ONWARDS: Final[tuple[JobMove, ...]] = (_assign, _accept, _finish, _fall_due)
 
 JOB_MOVES: Final[tuple[JobMove, ...]] = (
@@ -140,7 +136,6 @@ JOB_MOVES: Final[tuple[JobMove, ...]] = (
     *_ONWARDS * 2,
     _cancel,
     *_ONWARDS,
-    _give_up,
 )
 
 

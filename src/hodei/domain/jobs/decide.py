@@ -175,11 +175,6 @@ def fall_due(job: Job, *, now: datetime) -> list[JobEvent]:
     return []
 
 
-def give_up(job: Job, *, why: Reason) -> list[JobEvent]:
-    """No worker can be had for a queued job."""
-    return [JobFailed(reason=why)] if job.state is JobState.QUEUED else []
-
-
 def _current(job: Job, attempt: int, token: FencingToken) -> Attempt:
     current = job.current
     if current is None or current.number != attempt or current.token != token:

@@ -38,10 +38,7 @@ HELD: Final = frozenset({JobState.ASSIGNED, JobState.RUNNING})
 
 JOB_TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     JobState.PENDING: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.TIMED_OUT}),
-    JobState.QUEUED: frozenset(
-        # FAILED: no worker could be provisioned for it.
-        {JobState.ASSIGNED, JobState.CANCELLED, JobState.TIMED_OUT, JobState.FAILED}
-    ),
+    JobState.QUEUED: frozenset({JobState.ASSIGNED, JobState.CANCELLED, JobState.TIMED_OUT}),
     JobState.ASSIGNED: frozenset(
         {
             JobState.RUNNING,
