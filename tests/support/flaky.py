@@ -46,8 +46,13 @@ class FlakyStore(MemoryStore):
         self._committing: set[asyncio.Task[object] | None] = set()
         self.after_claim: Callable[[list[Job]], Awaitable[None]] = _nothing
         """Runs between a claim and what is made of it."""
+        self.reservations = 0
+        """Claims from now on that find everything reserved by somebody else."""
 
     async def claimable(self, demand_ids: Sequence[str], *, limit: int) -> list[Job]:
+        if self.reservations:
+            self.reservations -= 1
+            return []
         claimed = await super().claimable(demand_ids, limit=limit)
         await self.after_claim(claimed)
         return claimed

@@ -46,6 +46,18 @@ async def test_the_highest_priority_goes_first_and_then_the_oldest(plane: Plane)
     assert runs(agent) == ["b", "a", "c", "d"]
 
 
+async def test_jobs_that_a_dead_server_has_reserved_are_asked_for_again(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.dispatch._RESERVED_FOR_S", 0)
+    plane.store.reservations = 3
+    agent = await plane.static_agent(slots=1)
+    await plane.submit(ids=("a",))
+    await plane.settle()
+    assert runs(agent) == ["a"]
+    assert plane.store.reservations == 0
+
+
 async def test_jobs_spread_over_the_least_loaded_workers(plane: Plane) -> None:
     agents = [await plane.static_agent(slots=2) for _ in range(2)]
     await plane.submit(ids=("a", "b"))

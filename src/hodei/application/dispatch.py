@@ -37,6 +37,8 @@ _MOST_AT_ONCE = 256
 """Jobs claimed in one commit: enough to fill a fleet, few enough not to hold up others."""
 _RETRY_AFTER_S = 0.5
 """Wait before another round when the store was not available."""
+_RESERVED_FOR_S = 1.0
+"""Wait before jobs are asked for again that the store keeps for another server."""
 _MOST_REMEMBERED_FITS = 100_000
 
 
@@ -68,6 +70,7 @@ class Dispatcher:
         self._on_waiting = on_waiting
         self._orphans = GiveBackOrphans(journal=journal, fleet=fleet, ids=ids)
         self._wake = Wake()
+        self._some_are_reserved = False
         self._fits: dict[tuple[str, WorkerId, int], bool] = {}
 
     def notify(self) -> None:
@@ -77,7 +80,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Assigns until it is cancelled."""
         while True:
-            await self._wake.wait()
+            await self._wait()
             try:
                 await self._round()
             except StoreUnavailableError as error:
@@ -85,6 +88,15 @@ class Dispatcher:
                 # Not the wake: what raises it goes on while the store is away.
                 await asyncio.sleep(_RETRY_AFTER_S)
                 self._wake.notify()
+
+    async def _wait(self) -> None:
+        if self._some_are_reserved:
+            # Whoever has reserved them may be dead, this server's own last life included: then
+            # nothing tells when they are free again.
+            self._some_are_reserved = False
+            await self._wake.wait_up_to(_RESERVED_FOR_S)
+        else:
+            await self._wake.wait()
 
     def deliver(self, stored: StoredEvent) -> None:
         """Sends a job down the stream of the worker that an event gives it to.
@@ -120,6 +132,7 @@ class Dispatcher:
             limit = min(_MOST_AT_ONCE, sum(slot.free for slot in free))
             claimed = await self._jobs.claimable(placeable, limit=limit)
             if not claimed:
+                self._some_are_reserved = True
                 break
             placed = _place(claimed, free)
             await self._assign(placed)
