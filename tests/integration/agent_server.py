@@ -62,6 +62,7 @@ class FakeServer(services.WorkerAgentServiceServicer):
         self.started: list[pb.JobStarted] = []
         self.results: dict[Key, pb.JobResultMessage] = {}
         self.results_seen = 0
+        self._sent: set[Key] = set()
         self.heartbeats: list[pb.WorkerHeartbeat] = []
         self.statuses: list[pb.WorkerStatusNotification] = []
         self.registrations: list[pb.RegisterWorkerRequest] = []
@@ -136,6 +137,7 @@ class FakeServer(services.WorkerAgentServiceServicer):
 
     def run(self, job_id: str, *argv: str, attempt: int = 1, **more: object) -> None:
         """Sends a job; `options` and the other fields of RunJobCommand may be given."""
+        self._sent.add((job_id, attempt))
         command = pb.RunJobCommand(job_id=job_id, attempt=attempt, token=attempt * 10, **more)
         if argv:
             command.command.shell.cmd = argv[0]
@@ -160,6 +162,14 @@ class FakeServer(services.WorkerAgentServiceServicer):
                 ]
             )
         )
+
+    async def end_jobs(self) -> None:
+        """Ends whatever was sent and has no result yet."""
+        for job_id, attempt in self._sent - self.results.keys():
+            cancel = pb.CancelJobCommand(job_id=job_id, attempt=attempt, force=True)
+            self.stream.send(cancel=cancel)
+            await self.result(job_id, attempt)
+        self._sent.clear()
 
     def forget(self) -> None:
         """Forgets all jobs, none of which may run."""

@@ -38,10 +38,12 @@ async def session(
 
 
 @pytest.fixture
-def server(session: tuple[FakeServer, AgentProcess]) -> FakeServer:
-    """As if it were new: it has forgotten the jobs of the tests before."""
-    session[0].forget()
-    return session[0]
+async def server(session: tuple[FakeServer, AgentProcess]) -> AsyncIterator[FakeServer]:
+    """As if it were new: no job of a test before runs, also where that test failed, nor is known."""
+    fake = session[0]
+    yield fake
+    await fake.end_jobs()
+    fake.forget()
 
 
 @pytest.fixture
@@ -269,14 +271,14 @@ async def test_heartbeats_tell_of_jobs_and_of_what_is_used(
 ) -> None:
     server.run("job-1", "sleep", "60", options=NO_GRACE)
 
-    await server.until(lambda: server.heartbeats and server.heartbeats[-1].memory_bytes)
+    # One that was on its way when the job came tells of no job.
+    await server.until(lambda: any(beat.running_job_ids for beat in server.heartbeats))
+    await server.until(lambda: server.heartbeats[-1].memory_bytes)
 
     beat = server.heartbeats[-1]
     assert list(beat.running_job_ids) == ["job-1"]
     assert beat.status == pb.WORKER_STATUS_BUSY
     assert beat.disk_bytes > 0
-    server.stream.send(cancel=pb.CancelJobCommand(job_id="job-1", attempt=1))
-    await server.result("job-1")
 
 
 async def test_a_payload_that_the_agent_does_not_know_is_ignored_and_counted(
