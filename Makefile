@@ -78,6 +78,10 @@ bench: $(DEV) ## Measure against the targets, with ratios to a bare spawn loop
 dev-db: $(DEV) ## Start a PostgreSQL of the checkout's own and print its URL; STOP=1 stops it
 	@$(BIN)/python tools/dev_db.py $(if $(STOP),stop,start)
 
+.PHONY: dev-docker
+dev-docker: $(DEV) ## Start a Docker engine of the checkout's own and print its DOCKER_HOST; STOP=1 removes it
+	@$(BIN)/python tools/docker_engine.py $(if $(STOP),stop,start)
+
 .PHONY: db-migrate
 db-migrate: $(RUNTIME) ## Bring the database of HODEI_DATABASE_URL, or else .hodei, to this version's schema
 	@$(BIN)/hodei db migrate
