@@ -1,5 +1,6 @@
-"""The store in memory: a fake for tests, held to the same conformance suite as the real ones."""
+"""The stores in memory: fakes for tests, held to the same conformance suites as the real ones."""
 
+from .durable import MemoryDurableStore
 from .store import MemoryStore
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryDurableStore", "MemoryStore"]
