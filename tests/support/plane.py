@@ -42,6 +42,7 @@ from hodei.domain.workers.worker import Worker
 from hodei.kernel.ids import ClusterId, JobId, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.pki import IssuedCertificate, ServerIdentity, WorkerIdentity
+from hodei.ports.signals import Signals
 from hodei.ports.stores import JobFilter
 from hodei.server.reactions import Reactions
 from hodei.wire.job_definition import difference
@@ -93,11 +94,19 @@ class PaperAuthority:
 class Plane:
     """A control plane without its doors."""
 
-    def __init__(self, *providers: FakeProvider, rules: PoolRules = RULES) -> None:
-        self.clock = JumpingClock()
-        self.ids = CountingIds()
-        self.store = FlakyStore()
-        self.logs = FlakyLogStore(self.clock)
+    def __init__(
+        self,
+        *providers: FakeProvider,
+        rules: PoolRules = RULES,
+        signals: Signals | None = None,
+        beside: "Plane | None" = None,
+    ) -> None:
+        """A server by itself; with `signals` one of several, `beside` another on its stores."""
+        self.clock = beside.clock if beside else JumpingClock()
+        self.ids = beside.ids if beside else CountingIds()
+        self.store = beside.store if beside else FlakyStore()
+        self.logs = beside.logs if beside else FlakyLogStore(self.clock)
+        self.signals = signals
         self.providers = providers
         self.tasks = TaskSet()
         self.restart(rules)
@@ -107,7 +116,7 @@ class Plane:
         self.bus = EventBus()
         self.counters = Counters()
         self.hub = LogHub()
-        self.journal = Journal(self.store, self.bus, self.clock)
+        self.journal = Journal(self.store, self.bus, self.clock, signals=self.signals)
         self.fleet = Fleet(self.clock, self.journal.held)
         self.bus.listen(self.fleet.apply)
         by_name = {provider.name: provider for provider in self.providers}

@@ -177,6 +177,10 @@ class Fleet:
         if job is None or job.current is None:
             return None
         member = self._members.get(job.current.worker_id)
+        before = self._holders.pop(job_id, None)
+        if before is not None:
+            # Of several events told together, the job at hand is what it is after the last.
+            before.jobs.pop(job_id, None)
         if member is not None:
             member.jobs[job_id] = job.spec.resources
             self._holders[job_id] = member

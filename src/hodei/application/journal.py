@@ -1,13 +1,11 @@
 """The way to the store: commits what was decided, then tells the bus."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-import structlog
-
 from hodei.application.bus import EventBus
-from hodei.application.unsure_commits import UnsureCommits
+from hodei.application.event_feed import EventFeed
+from hodei.application.held_jobs import HeldJobs
 from hodei.domain.jobs import evolve as job_evolution
 from hodei.domain.jobs.events import JobEvent
 from hodei.domain.jobs.job import Job
@@ -18,24 +16,16 @@ from hodei.kernel.clock import Clock
 from hodei.kernel.errors import BrokenError, NotFoundError
 from hodei.kernel.ids import JobId, Position, WorkerId
 from hodei.lifecycle.finish import finish_despite_cancel
-from hodei.lifecycle.service import TaskSet
+from hodei.ports.signals import Signals
 from hodei.ports.stores import (
     Batch,
     Committed,
     JobWrite,
     Store,
     StoredEvent,
-    StoreUnavailableError,
     WorkerWrite,
 )
 
-log = structlog.get_logger()
-
-_PAGE = 500
-_MOST_LOADED = 5000
-"""Jobs in one read; a store takes twice as many."""
-_RETRY_AFTER_S = 0.5
-"""Wait before a store that was not available is read again."""
 _MOST_CONFLICTS = 50
 """A stream that is never at rest for so many tries is not contention but a defect."""
 
@@ -63,37 +53,53 @@ class ConflictError(Exception):
 class Journal:
     """Commits decisions and publishes them; keeps the jobs that workers hold at hand.
 
-    The cache of held jobs is never ahead of the store: it changes only after a commit.
+    Args:
+        store: Where it commits.
+        bus: Who is told.
+        clock: The time of decisions.
+        signals: To and from other servers that commit to the store too; None where there are
+            none. What is at hand may be a moment behind what they commit: a decision then meets a
+            conflict, and is made again.
     """
 
-    def __init__(self, store: Store, bus: EventBus, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, bus: EventBus, clock: Clock, *, signals: Signals | None = None
+    ) -> None:
         self._store = store
-        self._bus = bus
         self._clock = clock
-        self._held: dict[JobId, Job] = {}
-        self._unsure = UnsureCommits()
-        self._catching_up = asyncio.Lock()
-        self._tasks = TaskSet()
+        self._is_shared = signals is not None
+        self._held = HeldJobs(store)
+        self.feed = EventFeed(store, bus, self._held, signals=signals)
 
     async def start(self) -> None:
         """Loads the jobs that workers hold."""
-        self._unsure.newest = await self._store.last_position()
-        # In place: others hold on to this very mapping from the beginning.
-        self._held.update({job.id: job for job in await self._store.held_jobs()})
+        await self.feed.start()
+        await self._held.load()
 
     @property
-    def held(self) -> dict[JobId, Job]:
-        """The jobs in ASSIGNED or RUNNING, as they are stored. Read only."""
-        return self._held
+    def held(self) -> Mapping[JobId, Job]:
+        """The jobs in ASSIGNED or RUNNING, as they are stored. The same mapping for good."""
+        return self._held.by_id
 
     async def job(self, job_id: JobId) -> Job:
-        """The job as it is stored.
+        """The job as it is stored, as far as this server has heard: to decide with.
 
         Raises:
             NotFoundError: There is none.
         """
-        if (held := self._held.get(job_id)) is not None:
+        if (held := self.held.get(job_id)) is not None:
             return held
+        return await self._stored(job_id)
+
+    async def shown_job(self, job_id: JobId) -> Job:
+        """The job as it is stored now: whatever any server has answered is in it.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await (self._stored(job_id) if self._is_shared else self.job(job_id))
+
+    async def _stored(self, job_id: JobId) -> Job:
         found = await self._store.load_jobs([job_id])
         if job_id not in found:
             raise NotFoundError("job", job_id, "see which there are with `hodei jobs list`")
@@ -101,8 +107,8 @@ class Journal:
 
     @property
     def position(self) -> Position:
-        """Of the newest event that this server has committed."""
-        return self._unsure.newest
+        """Of the newest event that this server has told."""
+        return self.feed.told
 
     def now(self) -> datetime:
         """The time to decide and commit with; one decision has one time."""
@@ -112,7 +118,7 @@ class Journal:
         """The jobs that a worker holds."""
         return {
             job.id: job
-            for job in self._held.values()
+            for job in self.held.values()
             if job.current is not None and job.current.worker_id == worker_id
         }
 
@@ -194,79 +200,15 @@ class Journal:
 
     async def close(self) -> None:
         """Leaves what is unsure to the next start."""
-        await self._tasks.close()
-
-    async def catch_up(self) -> None:
-        """Tells what was stored by commits whose outcome was not known.
-
-        Raises:
-            StoreUnavailableError: It cannot be read yet.
-        """
-        async with self._catching_up:
-            if not self._unsure.are_there:
-                return
-            after = await self._unsure.quiet()
-            missed: list[StoredEvent] = []
-            while page := await self._store.read_events(after=after, limit=_PAGE):
-                missed += [event for event in page if not self._unsure.were_told(event)]
-                after = page[-1].position
-            if missed:
-                log.warning("unknown_outcome_resolved", events=len(missed))
-                await self._hold_those_of(missed)
-                self._unsure.told(missed)
-                self._bus.publish(missed)
-            self._unsure.settled()
-
-    async def _catch_up_at_last(self) -> None:
-        while True:
-            try:
-                return await self.catch_up()
-            except StoreUnavailableError:
-                await asyncio.sleep(_RETRY_AFTER_S)
+        await self.feed.close()
 
     async def _commit(self, batch: Batch) -> tuple[StoredEvent, ...]:
-        while self._unsure.are_there:
-            await self.catch_up()
-        try:
-            with self._unsure.watch():
-                outcome = await self._store.commit(batch)
-                if isinstance(outcome, Committed):
-                    for write in batch.jobs:
-                        self._remember(write.after)
-                    self._unsure.told(outcome.events)
-                    self._bus.publish(outcome.events)
-                    return outcome.events
-        except StoreUnavailableError:
-            if len(self._tasks) == 0:
-                self._tasks.start(self._catch_up_at_last(), name="catch up with the store")
-            raise
-        await self._refresh([JobId(each.removeprefix("job:")) for each in outcome.streams])
+        while self.feed.is_unsure:
+            await self.feed.catch_up()
+        with self.feed.commit_under_way():
+            outcome = await self._store.commit(batch)
+        if isinstance(outcome, Committed):
+            await self.feed.tell(outcome.events, [write.after for write in batch.jobs])
+            return outcome.events
+        await self._held.refresh([JobId(each.removeprefix("job:")) for each in outcome.streams])
         raise ConflictError(outcome.streams)
-
-    async def _hold_those_of(self, events: Sequence[StoredEvent]) -> None:
-        """Brings what is at hand up to events that were missed; nothing commits meanwhile."""
-        names = {each.stream for each in events if each.stream.startswith("job:")}
-        job_ids = [JobId(name.removeprefix("job:")) for name in sorted(names)]
-        for start in range(0, len(job_ids), _MOST_LOADED):
-            part = job_ids[start : start + _MOST_LOADED]
-            for job in (await self._store.load_jobs(part)).values():
-                self._remember(job)
-
-    async def _refresh(self, job_ids: Sequence[JobId]) -> None:
-        """Brings held jobs up to what is stored: the next decision must not meet the same wall.
-
-        A job is never dropped for a conflict alone: its worker holds it all the same, and output
-        of jobs that are not held is refused.
-        """
-        if behind := [job_id for job_id in job_ids if job_id in self._held]:
-            for job in (await self._store.load_jobs(behind)).values():
-                # It may have moved on, or ended, while it was loaded.
-                held = self._held.get(job.id)
-                if held is not None and held.version < job.version:
-                    self._remember(job)
-
-    def _remember(self, job: Job) -> None:
-        if job.current is not None:
-            self._held[job.id] = job
-        else:
-            self._held.pop(job.id, None)

@@ -106,7 +106,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         """One job, as it is now."""
         # Taken before the job is read: whoever follows from here misses nothing.
         position = self._cases.journal.position
-        job = await self._cases.journal.job(required_job_id(request.job_id))
+        job = await self._cases.journal.shown_job(required_job_id(request.job_id))
         return job_response(job, pending_reason=self._cases.explain.explain(job), position=position)
 
     async def GetJobStatus(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:

@@ -1,0 +1,87 @@
+"""The jobs that workers hold, kept at hand: what every result, log chunk and order looks at."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from hodei.domain.jobs.events import JobAccepted, JobAssigned, JobCancelRequested, JobEvent
+from hodei.domain.jobs.evolve import evolve
+from hodei.domain.jobs.job import Job
+from hodei.kernel.ids import JobId
+from hodei.ports.stores import JobStore, StoredEvent
+
+_MOST_LOADED: Final = 5000
+"""Jobs in one read; a store takes twice as many."""
+_STAY_HELD: Final = (JobAssigned, JobAccepted, JobCancelRequested)
+"""After any other event of a job nobody holds it."""
+
+
+class HeldJobs:
+    """The jobs in ASSIGNED or RUNNING. Never ahead of the store."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self.by_id: dict[JobId, Job] = {}
+        """As they are stored. Read only; the same mapping for good."""
+
+    async def load(self) -> None:
+        """Takes what is stored."""
+        self.by_id.update({job.id: job for job in await self._store.held_jobs()})
+
+    def take(self, job: Job) -> None:
+        """Takes a job as it is now; one that nobody holds is let go."""
+        if job.current is not None:
+            self.by_id[job.id] = job
+        else:
+            self.by_id.pop(job.id, None)
+
+    async def refresh(self, job_ids: Sequence[JobId]) -> None:
+        """Brings held jobs up to what is stored: the next decision must not meet the same wall.
+
+        A job is never dropped for a conflict alone: its worker holds it all the same, and output
+        of jobs that are not held is refused.
+        """
+        if behind := [job_id for job_id in job_ids if job_id in self.by_id]:
+            for job in (await self._store.load_jobs(behind)).values():
+                # It may have moved on, or ended, while it was loaded.
+                held = self.by_id.get(job.id)
+                if held is not None and held.version < job.version:
+                    self.take(job)
+
+    async def follow(self, events: Sequence[StoredEvent]) -> None:
+        """Brings what is at hand up to events that were decided elsewhere.
+
+        Only jobs that are held afterwards and were not before are read: most of those that others
+        run are short, and over by the time that one hears of them.
+
+        Raises:
+            StoreUnavailableError: They cannot be read now; call it again.
+        """
+        unknown: dict[JobId, None] = {}
+        for stored in events:
+            kind, _, name = stored.stream.partition(":")
+            if kind == "job" and not self._evolve(JobId(name), stored):
+                if isinstance(stored.event, _STAY_HELD):
+                    unknown[JobId(name)] = None
+                else:
+                    unknown.pop(JobId(name), None)
+        await self._load(list(unknown))
+
+    def _evolve(self, job_id: JobId, stored: StoredEvent) -> bool:
+        """Whether the job is at hand, and with the event now."""
+        held = self.by_id.get(job_id)
+        if held is None:
+            return False
+        if held.version >= stored.version:
+            return True
+        # Only events of jobs come on streams of jobs; the union is wider.
+        event: JobEvent = stored.event  # pyright: ignore[reportAssignmentType]
+        self.take(evolve(held, event, stored.at))
+        return True
+
+    async def _load(self, job_ids: Sequence[JobId]) -> None:
+        for start in range(0, len(job_ids), _MOST_LOADED):
+            found = await self._store.load_jobs(job_ids[start : start + _MOST_LOADED])
+            for job in found.values():
+                held = self.by_id.get(job.id)
+                if held is None or held.version < job.version:
+                    self.take(job)
