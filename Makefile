@@ -82,6 +82,10 @@ dev-db: $(DEV) ## Start a PostgreSQL of the checkout's own and print its URL; ST
 dev-docker: $(DEV) ## Start a Docker engine of the checkout's own and print its DOCKER_HOST; STOP=1 removes it
 	@$(BIN)/python tools/docker_engine.py $(if $(STOP),stop,start)
 
+.PHONY: agent-bundle
+agent-bundle: $(DEV) ## Build the agent for any image into build/agent-bundle; ARCH=arm64 for another machine
+	@PYTHONPATH=tools $(BIN)/python -m agent_bundle $(if $(ARCH),--arch $(ARCH))
+
 .PHONY: db-migrate
 db-migrate: $(RUNTIME) ## Bring the database of HODEI_DATABASE_URL, or else .hodei, to this version's schema
 	@$(BIN)/hodei db migrate

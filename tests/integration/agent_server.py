@@ -47,7 +47,8 @@ class FakeStream:
 
 
 class FakeServer(services.WorkerAgentServiceServicer):
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.clock = SystemClock()
         self.ca = FileCertificateAuthority.open(
             directory,
@@ -83,9 +84,9 @@ class FakeServer(services.WorkerAgentServiceServicer):
     @classmethod
     @asynccontextmanager
     async def serving(
-        cls, directory: Path, *, heartbeat_interval_s: float = 15.0
+        cls, directory: Path, *, heartbeat_interval_s: float = 15.0, host: str = "127.0.0.1"
     ) -> AsyncIterator["FakeServer"]:
-        fake = cls(directory)
+        fake = cls(directory, host)
         fake.heartbeat_interval_s = heartbeat_interval_s
         await fake.start()
         try:
@@ -101,7 +102,7 @@ class FakeServer(services.WorkerAgentServiceServicer):
             credentials = dynamic_server_credentials(
                 self.ca, require_client_certificate=needs_certificate
             )
-            address = f"127.0.0.1:{getattr(self, name)}"
+            address = f"{self.host}:{getattr(self, name)}"
             setattr(self, name, server.add_secure_port(address, credentials))
             await server.start()
             self._servers.append(server)
@@ -116,8 +117,8 @@ class FakeServer(services.WorkerAgentServiceServicer):
         return {
             "worker_id": "worker-1",
             "cluster_id": "test",
-            "enroll_address": f"127.0.0.1:{self.enroll_port}",
-            "worker_address": f"127.0.0.1:{self.worker_port}",
+            "enroll_address": f"{self.host}:{self.enroll_port}",
+            "worker_address": f"{self.host}:{self.worker_port}",
             "ca_fingerprint": self.ca.fingerprint,
             "otp": OTP,
             "slots": 2,

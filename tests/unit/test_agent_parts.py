@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hodei.agent import json_log
+from hodei.agent.bundle import inherited_environment
 from hodei.agent.certificates import BadCertificateError, fingerprint, lifetime_s
 from hodei.agent.metrics import Sampler, Totals, group_totals, own_tree
 from hodei.agent.pipes import FULL_BATCH_BYTES, LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Pacing
 from hodei.agent.reactor.events import JobKey
 from hodei.agent.wire_messages import UNKNOWN, decode
-from hodei.agent.workspace import Workspaces, base_environment, strict_text, write_script
+from hodei.agent.workspace import Workspaces, strict_text, write_script
 from hodei.domain.jobs.spec import Script
 from hodei.wire import hodei_all_in_one_pb2 as pb
 
@@ -94,7 +95,7 @@ def test_what_an_agent_before_left_behind_is_removed(tmp_path: Path) -> None:
 def test_jobs_inherit_all_but_what_is_ours() -> None:
     environment = {b"PATH": b"/bin", b"HODEI_OTP_TOKEN": b"secret", b"HODEIX": b"theirs"}
 
-    assert base_environment(environment) == {b"PATH": b"/bin", b"HODEIX": b"theirs"}
+    assert inherited_environment(environment) == {b"PATH": b"/bin", b"HODEIX": b"theirs"}
 
 
 # --- Pacing ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from hodei.agent.bootstrap import Bootstrap, split_address
+from hodei.agent.bundle import own_version
 from hodei.agent.certificates import fingerprint
 from hodei.agent.channel import SERVER_NAME, server_tls
 from hodei.agent.identity import Identity
@@ -21,7 +22,6 @@ from hodei.agent.json_log import log
 from hodei.agent.metrics import capacity
 from hodei.agent.reactor.session import retry_delay_s
 from hodei.kernel.errors import RefusedError, UnavailableError
-from hodei.kernel.version import VERSION
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as services
 
@@ -193,7 +193,7 @@ def worker_info(bootstrap: Bootstrap, work_dir: Path) -> pb.WorkerInfo:
     return pb.WorkerInfo(
         worker_id=pb.WorkerId(value=bootstrap.worker_id),
         name=bootstrap.name,
-        version=VERSION,
+        version=own_version(),
         hostname=host,
         os_info=f"{platform.system()} {platform.release()}",
         architecture=platform.machine(),

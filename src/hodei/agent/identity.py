@@ -1,4 +1,4 @@
-"""The agent's key. As a program, makes one: `python -m hodei.agent.identity`.
+"""The agent's key. `python -m hodei.agent key` makes one.
 
 A process of its own makes the key because cryptography takes 15 MB, which an agent would carry
 for as long as it lives.
@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from hodei.agent.bundle import own_command
 from hodei.kernel.errors import BrokenError
 
 _WITHIN_S: Final = 30.0
@@ -36,15 +37,14 @@ class ChildKeySource:
     """Makes each key in a child process; it never touches a disk."""
 
     async def new_key(self) -> tuple[bytes, bytes]:
-        """Runs this module as a program.
+        """Runs the agent's program, to make a key.
 
         Raises:
             BrokenError: It failed; its own words are in the agent's log.
         """
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            __name__,
+            *own_command(),
+            "key",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -83,11 +83,7 @@ def make_key() -> tuple[bytes, bytes]:
     return key_pem, signed.public_bytes(serialization.Encoding.DER)
 
 
-def main() -> None:
+def print_key() -> None:
     """Writes a key, a NUL and the request to standard output."""
     key_pem, csr_der = make_key()
     sys.stdout.buffer.write(key_pem + _SEPARATOR + csr_der)
-
-
-if __name__ == "__main__":
-    main()

@@ -47,6 +47,8 @@ class Prepared:
     worker_id: str
     slots: int
     run: RunAgent
+    key_fd: int | None = None
+    """From which `run` reads its first key; for the agent alone."""
 
 
 class Prepare(Protocol):
@@ -58,7 +60,7 @@ class Prepare(Protocol):
         Args:
             document: JSON, as docs/explanation/worker-protocol.md has it.
             work_dir: The agent's own directory.
-            key_fd: See `premade_key`; None where the agent makes its first key itself.
+            key_fd: See `premade_key`; None where no key is in the making yet.
 
         Raises:
             RefusedError: The document is none.

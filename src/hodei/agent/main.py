@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from hodei.agent import zygote
+from hodei.agent import identity, zygote
 from hodei.agent.bootstrap import from_environment
+from hodei.agent.bundle import is_bundled
 from hodei.agent.keeper import Prepare, Worker, keep
 from hodei.kernel.errors import RefusedError
 
@@ -24,15 +25,19 @@ def main(arguments: Sequence[str], prepare: Prepare, preload: Callable[[], None]
     """Runs `python -m hodei.agent`; returns the exit code.
 
     Args:
-        arguments: Without the program's name; `zygote` alone is for the local provider.
+        arguments: Without the program's name; `zygote` alone is for the local provider, `key`
+            alone for the agent itself.
         prepare: Makes the agent.
         preload: Imports what the agent will need.
     """
     if list(arguments) == ["zygote"]:
         preload()
         return zygote.serve(prepare)
+    if list(arguments) == ["key"]:
+        identity.print_key()
+        return 0
     parser = argparse.ArgumentParser(
-        prog="python -m hodei.agent",
+        prog="hodei-agent" if is_bundled() else "python -m hodei.agent",
         description="Runs a Hodei worker until it is drained (SIGTERM) or refused.",
     )
     parser.add_argument(
@@ -52,11 +57,20 @@ def main(arguments: Sequence[str], prepare: Prepare, preload: Callable[[], None]
     try:
         if options.work_dir is not None:
             return _work(options.bootstrap, options.work_dir.absolute(), prepare)
-        with tempfile.TemporaryDirectory(prefix="hodei-worker-") as directory:
+        with _temporary_directory() as directory:
             return _work(options.bootstrap, Path(directory), prepare)
     except (OSError, RefusedError) as error:
         print(f"hodei worker: {error}", file=sys.stderr)  # noqa: T201 - told to whoever started it
         return EXIT_USAGE
+
+
+def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="hodei-worker-")
+    except FileNotFoundError as error:
+        raise RefusedError(
+            "there is no temporary directory that it may write to: give one with --work-dir"
+        ) from error
 
 
 def _work(bootstrap: Path | None, directory: Path, prepare: Prepare) -> int:
@@ -77,6 +91,7 @@ def _work(bootstrap: Path | None, directory: Path, prepare: Prepare) -> int:
             directory=directory,
             job_umask=job_umask,
             lock_fd=lock.fileno(),
+            key_fd=prepared.key_fd,
         )
         return keep(worker, prepared.run)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from hodei.agent import json_log
 from hodei.agent.bootstrap import Bootstrap
+from hodei.agent.bundle import inherited_environment
 from hodei.agent.channel import Keepalive
 from hodei.agent.enrolment import enrol, worker_info
 from hodei.agent.execution import Execution, ExecutionParts
@@ -59,7 +60,7 @@ from hodei.agent.spool_thread import SpoolThread
 from hodei.agent.timers import Timers
 from hodei.agent.uplink import Uplink, UplinkParts
 from hodei.agent.wire_messages import Vitals
-from hodei.agent.workspace import Workspaces, base_environment
+from hodei.agent.workspace import Workspaces
 from hodei.kernel.errors import RefusedError
 from hodei.lifecycle.system_clock import SystemIdSource
 
@@ -146,7 +147,7 @@ class Shell:
         null_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._execution_parts = ExecutionParts(
             workspaces=Workspaces(self._work_dir / "jobs"),
-            environment=base_environment(os.environb),
+            environment=inherited_environment(os.environb),
             worker_id=self._bootstrap.worker_id,
             null_fd=null_fd,
             emit=self._emit,

@@ -22,7 +22,6 @@ from hodei.agent.reactor.events import (
 from hodei.agent.reactor.messages import Hello, Message
 from hodei.agent.wire_messages import Vitals, encode_hello
 from hodei.kernel.errors import BrokenError, RefusedError
-from hodei.kernel.version import VERSION
 from hodei.wire import hodei_all_in_one_pb2 as pb
 
 FINISH_WITHIN_S: Final = 3.0
@@ -94,7 +93,9 @@ class Uplink:
             wall_ns=time.time_ns,
         )
         self._connection = connection
-        first = encode_hello(hello, slots=self._parts.slots, version=VERSION, info=self._parts.info)
+        first = encode_hello(
+            hello, slots=self._parts.slots, version=self._parts.info.version, info=self._parts.info
+        )
         end = await connection.run(first)
         self._connection = None
         if connection.unknown_payloads:

@@ -122,11 +122,6 @@ def _program(argv: list[str]) -> str:
     return name
 
 
-def base_environment(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """What jobs inherit of the agent's environment: all but what is Hodei's."""
-    return {name: value for name, value in environment.items() if not name.startswith(b"HODEI_")}
-
-
 def job_environment(base: Mapping[bytes, bytes], run: RunJob, worker_id: str) -> dict[bytes, bytes]:
     """A job's whole environment."""
     environment = dict(base)

@@ -108,7 +108,7 @@ class _Zygote:
                 job_umask=self._job_umask,
                 lock_fd=lock_fd,
                 ready_fd=ready_fd,
-                key_fd=self._key_fd,
+                key_fd=prepared.key_fd,
             )
             code = keep(worker, prepared.run)
         except BaseException:  # noqa: BLE001 - the edge of the process: nobody is left to raise to
