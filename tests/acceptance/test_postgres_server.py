@@ -7,6 +7,7 @@ from pathlib import Path
 from acceptance.crash import Ledger, run_through_crashes
 from acceptance.harness import HODEI, HodeiServer, run_command
 from dev_db import Cluster
+from hodei.adapters.postgres.schema import REVISION
 from hodei.sdk import Client
 
 StartServer = Callable[..., HodeiServer]
@@ -75,6 +76,7 @@ def test_an_installation_moves_from_sqlite_and_goes_on(
     )
     assert copied.code == 0, copied.errors
     assert "jobs 1," in copied.text
+    assert "output of 1 jobs (7 bytes)" in copied.text
     refused = run_command(server.command(), within_s=20)
     assert refused.code == 2
     assert "were copied to the database" in refused.errors
@@ -102,11 +104,11 @@ def test_a_database_is_migrated_by_hand_and_says_what_it_is(
     refused = run_command(server.command(), environment=environment, within_s=20)
     assert (refused.code, "run hodei db migrate" in refused.errors) == (2, True)
     before = db("migrate")
-    assert (before["before"], before["after"]) == ("", "0001")
+    assert (before["before"], before["after"]) == ("", REVISION)
     try:
         server.start()
         found = db("status")
     finally:
         server.close()
-    assert (found["kind"], found["revision"], found["advice"]) == ("postgresql", "0001", "")
+    assert (found["kind"], found["revision"], found["advice"]) == ("postgresql", REVISION, "")
     assert f"process {server.pid} on" in str(found["used_by"])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from hodei.adapters.logstore import MemoryLogStore, SegmentLogStore
+from hodei.adapters.postgres.logs import PostgresLogStore
 from hodei.domain.logs import LogChunk, LogEntry, LogGapError, LogStream
 from hodei.kernel.ids import JobId
-from hodei.ports.logs import LogStore, StreamEnd
+from hodei.ports.logs import KeptLogStore, StreamEnd
 
 OUT, ERR = LogStream.STDOUT, LogStream.STDERR
 JOB, OTHER = JobId("job-1"), JobId("job-2")
@@ -27,23 +28,27 @@ class JumpingClock:
         return (self.time - START).total_seconds()
 
 
-Reopen = Callable[[], Awaitable[LogStore]]
+Reopen = Callable[[], Awaitable[KeptLogStore]]
 
 
 class Stores:
     """A store, and how to close it and open it again."""
 
-    def __init__(self, kind: str, directory: Path, clock: JumpingClock) -> None:
+    def __init__(self, kind: str, directory: Path, url: str, clock: JumpingClock) -> None:
         self.clock = clock
         self._kind = kind
         self._directory = directory
-        self._opened: list[LogStore] = []
+        self._url = url
+        self._opened: list[KeptLogStore] = []
 
-    async def reopen(self) -> LogStore:
+    async def reopen(self) -> KeptLogStore:
         if self._kind == "memory":
             self._opened = self._opened or [MemoryLogStore(self.clock)]
+            return self._opened[-1]
+        await self.close()
+        if self._kind == "postgres":
+            self._opened.append(await PostgresLogStore.open(self._url, self.clock))
         else:
-            await self.close()
             self._opened.append(await SegmentLogStore.open(self._directory, self.clock))
         return self._opened[-1]
 
@@ -52,15 +57,16 @@ class Stores:
             await store.close()
 
 
-@pytest.fixture(params=["memory", "segments"])
+@pytest.fixture(params=["memory", "segments", "postgres"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
-    stores = Stores(request.param, tmp_path / "logs", JumpingClock())
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    stores = Stores(request.param, tmp_path / "logs", url, JumpingClock())
     yield stores
     await stores.close()
 
 
 @pytest.fixture
-async def store(stores: Stores) -> LogStore:
+async def store(stores: Stores) -> KeptLogStore:
     return await stores.reopen()
 
 
@@ -81,7 +87,7 @@ def end(at: int, stream: LogStream = OUT, attempt: int = 1, job_id: JobId = JOB)
 
 
 async def read_all(
-    store: LogStore, after: int = 0, attempt: int = 0, job_id: JobId = JOB
+    store: KeptLogStore, after: int = 0, attempt: int = 0, job_id: JobId = JOB
 ) -> list[LogEntry]:
     return await store.read(job_id, after_sequence=after, max_bytes=1 << 30, attempt=attempt)
 
@@ -90,7 +96,7 @@ def told(entries: list[LogEntry]) -> list[tuple[int, bytes]]:
     return [(entry.sequence, entry.chunk.data) for entry in entries]
 
 
-async def test_chunks_come_back_whole_and_in_their_order(store: LogStore):
+async def test_chunks_come_back_whole_and_in_their_order(store: KeptLogStore):
     chunks = [chunk(b"one\n"), chunk(b"\0\r\xff", 0, ERR), chunk(b"two", 4)]
 
     assert await store.append(chunks) == [end(7), end(3, ERR)]
@@ -101,7 +107,7 @@ async def test_chunks_come_back_whole_and_in_their_order(store: LogStore):
     assert await store.last_sequence(JOB) == 10
 
 
-async def test_output_survives_a_restart(stores: Stores, store: LogStore):
+async def test_output_survives_a_restart(stores: Stores, store: KeptLogStore):
     await store.append([chunk(b"before"), chunk(b"other", job_id=OTHER)])
     store = await stores.reopen()
     await store.append([chunk(b" after", 6)])
@@ -111,18 +117,18 @@ async def test_output_survives_a_restart(stores: Stores, store: LogStore):
     assert await store.ends(JOB, 1) == {OUT: 12, ERR: 0}
 
 
-async def test_an_unknown_job_has_nothing(store: LogStore):
+async def test_an_unknown_job_has_nothing(store: KeptLogStore):
     assert await read_all(store) == []
     assert await store.ends(JOB, 1) == {OUT: 0, ERR: 0}
     assert await store.last_sequence(JOB) == 0
     assert await store.sequence_at_offsets(JOB, 1, {OUT: 5}) == 0
 
 
-async def test_appending_nothing_is_answered_with_nothing(store: LogStore):
+async def test_appending_nothing_is_answered_with_nothing(store: KeptLogStore):
     assert await store.append([]) == []
 
 
-async def test_what_is_stored_already_is_left_out_whatever_it_says(store: LogStore):
+async def test_what_is_stored_already_is_left_out_whatever_it_says(store: KeptLogStore):
     await store.append([chunk(b"abcdef")])
 
     assert await store.append([chunk(b"XXX", 2)]) == [end(6)]
@@ -131,18 +137,18 @@ async def test_what_is_stored_already_is_left_out_whatever_it_says(store: LogSto
     assert await store.last_sequence(JOB) == 8
 
 
-async def test_chunks_of_one_call_overlap_like_those_of_two(store: LogStore):
+async def test_chunks_of_one_call_overlap_like_those_of_two(store: KeptLogStore):
     assert await store.append([chunk(b"abc"), chunk(b"bcd", 1), chunk(b"abc")]) == [end(4)]
     assert told(await read_all(store)) == [(3, b"abc"), (4, b"d")]
 
 
-async def test_a_chunk_without_data_stores_nothing_and_tells_the_end(store: LogStore):
+async def test_a_chunk_without_data_stores_nothing_and_tells_the_end(store: KeptLogStore):
     assert await store.append([chunk(b"")]) == [end(0)]
     assert await store.append([chunk(b"abc"), chunk(b"", 3)]) == [end(3)]
     assert told(await read_all(store)) == [(3, b"abc")]
 
 
-async def test_a_gap_is_refused_and_what_came_before_it_is_kept(store: LogStore):
+async def test_a_gap_is_refused_and_what_came_before_it_is_kept(store: KeptLogStore):
     chunks = [chunk(b"abc"), chunk(b"xyz", 4), chunk(b"def", 3), chunk(b"e", 0, ERR)]
 
     with pytest.raises(LogGapError) as caught:
@@ -154,14 +160,14 @@ async def test_a_gap_is_refused_and_what_came_before_it_is_kept(store: LogStore)
     assert await store.ends(JOB, 1) == {OUT: 3, ERR: 0}
 
 
-async def test_a_gap_of_one_caller_does_not_touch_another(store: LogStore):
+async def test_a_gap_of_one_caller_does_not_touch_another(store: KeptLogStore):
     with pytest.raises(LogGapError):
         await store.append([chunk(b"x", 1)])
     assert await store.append([chunk(b"ok", job_id=OTHER)]) == [end(2, job_id=OTHER)]
     assert await store.append([chunk(b"a")]) == [end(1)]
 
 
-async def test_attempts_have_offsets_of_their_own_and_share_the_sequence(store: LogStore):
+async def test_attempts_have_offsets_of_their_own_and_share_the_sequence(store: KeptLogStore):
     await store.append([chunk(b"first")])
     await store.append([chunk(b"second", attempt=2)])
 
@@ -172,7 +178,7 @@ async def test_attempts_have_offsets_of_their_own_and_share_the_sequence(store: 
     assert await store.ends(JOB, 2) == {OUT: 6, ERR: 0}
 
 
-async def test_jobs_do_not_see_each_other(store: LogStore):
+async def test_jobs_do_not_see_each_other(store: KeptLogStore):
     ends = await store.append([chunk(b"mine"), chunk(b"theirs", job_id=OTHER)])
 
     assert ends == [end(4), end(6, job_id=OTHER)]
@@ -181,7 +187,7 @@ async def test_jobs_do_not_see_each_other(store: LogStore):
 
 
 @pytest.mark.parametrize("moment", ["at once", "after a restart"])
-async def test_a_reader_goes_on_from_any_byte(stores: Stores, store: LogStore, moment: str):
+async def test_a_reader_goes_on_from_any_byte(stores: Stores, store: KeptLogStore, moment: str):
     await store.append([chunk(b"abc"), chunk(b"XY", 0, ERR), chunk(b"def", 3)])
     if moment == "after a restart":
         store = await stores.reopen()
@@ -198,7 +204,7 @@ async def test_a_reader_goes_on_from_any_byte(stores: Stores, store: LogStore, m
             )
 
 
-async def test_a_read_ends_once_it_holds_enough(store: LogStore):
+async def test_a_read_ends_once_it_holds_enough(store: KeptLogStore):
     await store.append([chunk(bytes([65 + n]) * 10, 10 * n) for n in range(10)])
 
     assert len(await store.read(JOB, after_sequence=0, max_bytes=25)) == 3
@@ -208,7 +214,7 @@ async def test_a_read_ends_once_it_holds_enough(store: LogStore):
     assert len(await store.read(JOB, after_sequence=5, max_bytes=26)) == 4
 
 
-async def test_reading_piece_by_piece_gives_everything_once(stores: Stores, store: LogStore):
+async def test_reading_piece_by_piece_gives_everything_once(stores: Stores, store: KeptLogStore):
     data = bytes(range(256)) * 4
     for at in range(0, 512, 64):
         await store.append([chunk(data[at : at + 64], at)])
@@ -226,7 +232,7 @@ async def test_reading_piece_by_piece_gives_everything_once(stores: Stores, stor
 
 @pytest.mark.parametrize("moment", ["at once", "after a restart"])
 async def test_offsets_become_a_sequence_from_which_exactly_the_rest_follows(
-    stores: Stores, store: LogStore, moment: str
+    stores: Stores, store: KeptLogStore, moment: str
 ):
     streams = {OUT: b"abcdef", ERR: b"XYZ"}
     await store.append([chunk(b"old", attempt=1)])
@@ -252,7 +258,7 @@ async def test_offsets_become_a_sequence_from_which_exactly_the_rest_follows(
             assert rest == {OUT: streams[OUT][out:], ERR: streams[ERR][err:]}
 
 
-async def test_a_sequence_at_offsets_is_the_largest(store: LogStore):
+async def test_a_sequence_at_offsets_is_the_largest(store: KeptLogStore):
     await store.append([chunk(b"abc"), chunk(b"XY", 0, ERR), chunk(b"def", 3)])
 
     assert await store.sequence_at_offsets(JOB, 1, {OUT: 0, ERR: 0}) == 0
@@ -265,7 +271,7 @@ async def test_a_sequence_at_offsets_is_the_largest(store: LogStore):
     assert await store.sequence_at_offsets(JOB, 1, {OUT: 6}) == 3
 
 
-async def test_old_output_goes_and_newer_stays(stores: Stores, store: LogStore):
+async def test_old_output_goes_and_newer_stays(stores: Stores, store: KeptLogStore):
     await store.append([chunk(b"old")])
     stores.clock.time += timedelta(hours=2)
     await store.append([chunk(b"new", 3), chunk(b"x", job_id=OTHER)])
@@ -279,7 +285,7 @@ async def test_old_output_goes_and_newer_stays(stores: Stores, store: LogStore):
 
 
 async def test_a_stream_goes_on_where_it_was_after_its_output_was_deleted(
-    stores: Stores, store: LogStore
+    stores: Stores, store: KeptLogStore
 ):
     await store.append([chunk(b"old")])
     stores.clock.time += timedelta(hours=2)
@@ -293,7 +299,7 @@ async def test_a_stream_goes_on_where_it_was_after_its_output_was_deleted(
     assert told(await read_all(store)) == [(6, b"new")]
 
 
-async def test_closing_twice_is_closing_once(store: LogStore):
+async def test_closing_twice_is_closing_once(store: KeptLogStore):
     await store.append([chunk(b"abc")])
     await store.close()
     await store.close()

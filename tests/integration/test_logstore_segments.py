@@ -20,7 +20,7 @@ from hodei.adapters.logstore.writer import SegmentLimits
 from hodei.domain.logs import LogChunk, LogStream
 from hodei.kernel.errors import BrokenError, InvalidFieldsError
 from hodei.kernel.ids import JobId
-from hodei.ports.logs import LogStore, LogStoreUnavailableError
+from hodei.ports.logs import KeptLogStore, LogStoreUnavailableError
 
 OUT = LogStream.STDOUT
 JOB = JobId("job-1")
@@ -59,7 +59,7 @@ def chunk(data: bytes, offset: int = 0, job_id: JobId = JOB) -> LogChunk:
     return LogChunk(job_id=job_id, attempt=1, stream=OUT, offset=offset, data=data, at=START)
 
 
-async def output(store: LogStore, job_id: JobId = JOB) -> bytes:
+async def output(store: KeptLogStore, job_id: JobId = JOB) -> bytes:
     entries = await store.read(job_id, after_sequence=0, max_bytes=1 << 30)
     assert [entry.chunk.offset for entry in entries] == [
         entry.sequence - len(entry.chunk.data) for entry in entries
@@ -363,7 +363,7 @@ async def test_whole_segments_are_deleted_with_their_rows(directory: Path, clock
     await store.close()
 
 
-async def output_from(store: LogStore, after: int) -> bytes:
+async def output_from(store: KeptLogStore, after: int) -> bytes:
     entries = await store.read(JOB, after_sequence=0, max_bytes=1 << 30)
     assert entries[0].sequence - len(entries[0].chunk.data) == after
     return b"".join(entry.chunk.data for entry in entries)

@@ -1,7 +1,9 @@
 """A SQLite installation moves to PostgreSQL, and nothing is missing there."""
 
+import random
 import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -21,12 +23,17 @@ from conformance.stores_under_test import (
     put_worker,
     spec,
 )
+from hodei.adapters.logstore import SegmentLogStore
 from hodei.adapters.postgres import PostgresStore
+from hodei.adapters.postgres.logs import PostgresLogStore
 from hodei.adapters.sqlite import SqliteStore
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import RetryPolicy
+from hodei.domain.logs import LogChunk, LogGapError, LogStream
 from hodei.kernel.errors import AlreadyExistsError, BrokenError, NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
+from hodei.lifecycle.system_clock import SystemClock
+from hodei.ports.logs import LogStoreUnavailableError
 from hodei.server import database_copy
 from hodei.server.data_dir import DataDir, DataDirError, DataDirInUseError
 from hodei.server.database import SchemaRefusedError
@@ -50,7 +57,33 @@ async def installation(tmp_path: Path) -> Path:
     await put_worker(store, ended(worker))
     await put_worker(store, new_worker("w-2"))
     await store.close()
+    await put_output(DataDir(tmp_path))
     return tmp_path
+
+
+async def put_output(data_dir: DataDir) -> None:
+    """Of three jobs: small, in two attempts, and so large that it takes many rows."""
+    logs = await SegmentLogStore.open(data_dir.logs, SystemClock())
+    await logs.append([output("a", b"hello\n"), output("a", b"oops", stream=LogStream.STDERR)])
+    await logs.append([output("b", b"first", attempt=1), output("b", b"second", attempt=2)])
+    noise = random.Random(1).randbytes(3 * 2**20)
+    for offset in range(0, len(noise), 2**16):
+        await logs.append([output("c", noise[offset : offset + 2**16], offset)])
+    await logs.close()
+    data_dir.release()
+
+
+def output(
+    job_id: str,
+    data: bytes,
+    offset: int = 0,
+    *,
+    attempt: int = 1,
+    stream: LogStream = LogStream.STDOUT,
+) -> LogChunk:
+    return LogChunk(
+        job_id=JobId(job_id), attempt=attempt, stream=stream, offset=offset, data=data, at=at(3)
+    )
 
 
 async def copied(source: Path, url: str) -> Copied:
@@ -93,6 +126,49 @@ async def test_the_old_database_is_not_gone_on_with_by_mistake(
     with pytest.raises(DataDirError, match=r"copied to the database at 127.0.0.1.*--database-url"):
         data_dir.require_not_moved()
     data_dir.release()
+
+
+async def test_output_is_there_with_its_places_and_goes_on(
+    installation: Path, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(installation, other, dirs_exist_ok=True)
+
+    done = await copied(installation, postgres_url)
+
+    assert (done.outputs, done.output_bytes) == (3, 10 + 11 + 3 * 2**20)
+    old = await SegmentLogStore.open(other / "logs", SystemClock())
+    new = await PostgresLogStore.open(postgres_url, SystemClock())
+    for job_id, after in (("a", 0), ("a", 7), ("b", 3), ("c", 0), ("c", 2**20)):
+        for attempt in (0, 1, 2):
+            read = {"after_sequence": after, "max_bytes": 2**30, "attempt": attempt}
+            assert await new.read(JobId(job_id), **read) == await old.read(JobId(job_id), **read)
+    assert [each.end for each in await new.append([output("b", b"xsecond!", attempt=2)])] == [8]
+    with pytest.raises(LogGapError):
+        await new.append([output("c", b"x", 3 * 2**20 + 1)])
+    await old.close()
+    await new.close()
+
+
+async def test_output_whose_beginning_is_gone_keeps_its_places(tmp_path: Path, postgres_url: str):
+    store = await SqliteStore.open(tmp_path)
+    await put_job(store, new_job("a"))
+    await store.close()
+    clock = SystemClock()
+    logs = await SegmentLogStore.open(tmp_path / "logs", clock)
+    await logs.append([output("a", b"old"), output("gone", b"all of it")])
+    assert await logs.delete_before(clock.now() + timedelta(hours=1)) == 1
+    await logs.append([output("a", b"new", 3)])
+    await logs.close()
+
+    done = await copied(tmp_path, postgres_url)
+
+    assert (done.outputs, done.output_bytes) == (2, 3)
+    new = await PostgresLogStore.open(postgres_url, clock)
+    (entry,) = await new.read(JobId("a"), after_sequence=0, max_bytes=99)
+    assert (entry.sequence, entry.chunk.offset, entry.chunk.data) == (6, 3, b"new")
+    assert (await new.ends(JobId("gone"), 1))[LogStream.STDOUT] == 9
+    await new.close()
 
 
 async def test_many_pages_are_copied_and_compared(
@@ -140,6 +216,15 @@ SPOILS = {
     "an event says something else": "UPDATE events SET causation_id = 'x' WHERE stream = 'job:d'",
     "a job is missing": "DELETE FROM jobs WHERE id = 'd'",
     "a job is another": "DELETE FROM attempts WHERE number = 1",
+    "output is missing": "DELETE FROM log_segments WHERE job_id = 'a'",
+    "output ends elsewhere": "UPDATE log_jobs SET ends = '{}' WHERE job_id = 'a'",
+    "output of a job is too much": (
+        "INSERT INTO log_jobs SELECT 'z', previous, sequence, ends, loose FROM log_jobs LIMIT 1"
+    ),
+    "output is another": (
+        "UPDATE log_segments SET data = set_byte(data, octet_length(data) - 1, 65)"
+        " WHERE job_id = 'a'"
+    ),
     "a worker is missing": "DELETE FROM workers WHERE id = 'w-1'",
 }
 
@@ -150,14 +235,16 @@ async def test_a_copy_that_is_not_the_same_is_noticed(
 ):
     filled = database_copy.fill
 
-    async def fill_and_spoil(url: str, pages: object) -> None:
-        await filled(url, pages)
+    async def fill_and_spoil(url: str, pages: object, outputs: object) -> None:
+        await filled(url, pages, outputs)
         connection = await asyncpg.connect(url)
         await connection.execute(spoil)
         await connection.close()
 
     monkeypatch.setattr(database_copy, "fill", fill_and_spoil)
-    with pytest.raises(BrokenError, match="the copy has other"):
+    with pytest.raises(
+        (BrokenError, LogStoreUnavailableError), match=r"the copy has other|damaged"
+    ):
         await copied(installation, postgres_url)
 
     data_dir = DataDir(installation)

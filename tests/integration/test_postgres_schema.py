@@ -36,12 +36,16 @@ async def test_a_database_without_tables_is_refused_with_the_command_that_makes_
 async def test_migrate_makes_the_tables_is_idempotent_and_keeps_what_is_there(
     empty_database: str,
 ):
-    assert await migrate.migrate(empty_database) == migrate.Migration(before="", after="0001")
+    assert await migrate.migrate(empty_database) == migrate.Migration(
+        before="", after=schema.REVISION
+    )
     store = await PostgresStore.open(empty_database)
     job = await put_job(store, new_job("a"))
 
     # A server that runs meanwhile is not in the way.
-    assert await migrate.migrate(empty_database) == migrate.Migration(before="0001", after="0001")
+    assert await migrate.migrate(empty_database) == migrate.Migration(
+        before=schema.REVISION, after=schema.REVISION
+    )
 
     assert await store.load_jobs([job.id]) == {JobId("a"): job}
     await store.close()
@@ -51,7 +55,7 @@ async def test_two_migrations_at_once_run_one_after_the_other(empty_database: st
     async with asyncio.TaskGroup() as tasks:
         both = [tasks.create_task(migrate.migrate(empty_database)) for _ in range(2)]
 
-    assert {each.result().before for each in both} == {"", "0001"}
+    assert {each.result().before for each in both} == {"", schema.REVISION}
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(
@@ -72,30 +76,30 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
 async def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(schema, "REVISION", "0002")
+    monkeypatch.setattr(schema, "REVISION", "0098")
 
-    with pytest.raises(SchemaError, match=r"0001.*needs 0002: run hodei db migrate"):
+    with pytest.raises(SchemaError, match=r"needs 0098: run hodei db migrate"):
         await PostgresStore.open(postgres_url)
 
 
 async def test_a_newer_schema_is_used_where_it_says_that_it_may_be(
     own_database: str, postgres: Cluster
 ):
-    ask(postgres, own_database, "UPDATE alembic_version SET version_num = '0002'")
+    ask(postgres, own_database, "UPDATE alembic_version SET version_num = '0098'")
 
     store = await PostgresStore.open(own_database)
     await put_job(store, new_job("a"))
     await store.close()
-    assert await migrate.migrate(own_database) == migrate.Migration(before="0002", after="0002")
+    assert await migrate.migrate(own_database) == migrate.Migration(before="0098", after="0098")
 
 
 async def test_a_newer_schema_is_refused_by_its_name_where_it_says_that_it_may_not(
     own_database: str, postgres: Cluster
 ):
-    ask(postgres, own_database, "UPDATE alembic_version SET version_num = '0003'")
-    ask(postgres, own_database, "UPDATE hodei_schema SET oldest_usable = '0002'")
+    ask(postgres, own_database, "UPDATE alembic_version SET version_num = '0099'")
+    ask(postgres, own_database, "UPDATE hodei_schema SET oldest_usable = '0098'")
 
-    with pytest.raises(SchemaError, match=r"schema 0003.*newer version of Hodei"):
+    with pytest.raises(SchemaError, match=r"schema 0099.*newer version of Hodei"):
         await PostgresStore.open(own_database)
 
 

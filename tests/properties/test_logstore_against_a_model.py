@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,9 +21,10 @@ from hypothesis.stateful import (
 
 from hodei.adapters.logstore import MemoryLogStore, SegmentLogStore
 from hodei.adapters.logstore.writer import SegmentLimits
+from hodei.adapters.postgres.logs import PostgresLogStore, compaction, rows
 from hodei.domain.logs import LogChunk, LogGapError, LogStream
 from hodei.kernel.ids import JobId
-from hodei.ports.logs import LogStore, StreamEnd
+from hodei.ports.logs import KeptLogStore, StreamEnd
 
 JOBS = [JobId("job-1"), JobId("job-2")]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,6 +77,7 @@ pieces = st.lists(
 
 class LogStoreMachine(RuleBasedStateMachine):
     kind = "memory"
+    url = ""
 
     @initialize()
     def start(self) -> None:
@@ -85,9 +88,11 @@ class LogStoreMachine(RuleBasedStateMachine):
         self.model = {job_id: ModelJob() for job_id in JOBS}
         self.store = self.open()
 
-    def open(self) -> LogStore:
+    def open(self) -> KeptLogStore:
         if self.kind == "memory":
             return MemoryLogStore(self.clock)
+        if self.kind == "postgres":
+            return self.runner.run(PostgresLogStore.open(self.url, self.clock))
         place = self.directory / str(self.generation)
         return self.runner.run(SegmentLogStore.open(place, self.clock, limits=LIMITS))
 
@@ -139,7 +144,7 @@ class LogStoreMachine(RuleBasedStateMachine):
     @rule(lost_index=st.booleans(), torn=st.binary(max_size=30))
     def crash(self, *, lost_index: bool, torn: bytes) -> None:
         """Opens what is on the disk at this instant, as if the process had died here."""
-        if self.kind == "memory":
+        if self.kind != "segments":
             return
         place = self.directory / str(self.generation)
         self.generation += 1
@@ -218,19 +223,61 @@ class SegmentMachine(LogStoreMachine):
     kind = "segments"
 
 
+class PostgresMachine(LogStoreMachine):
+    """Two servers in turn, each with what it remembers of before, and joining of rows."""
+
+    kind = "postgres"
+
+    @initialize()
+    def start(self) -> None:
+        super().start()
+        self.runner.run(empty(self.url))
+        self.other = self.open()
+
+    @rule()
+    def another_server_goes_on(self) -> None:
+        self.store, self.other = self.other, self.store
+
+    @rule(job_id=st.sampled_from(JOBS))
+    def rows_are_joined(self, job_id: JobId) -> None:
+        assert isinstance(self.store, PostgresLogStore)
+        self.runner.run(self.store.compact(job_id))
+
+    def teardown(self) -> None:
+        self.runner.run(self.other.close())
+        super().teardown()
+
+
+async def empty(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("TRUNCATE log_jobs, log_segments")
+    await connection.close()
+
+
+def examples(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("machine", "examples"),
+    ("machine", "count"),
     [(LogStoreMachine, 40), (SegmentMachine, 25)],
     ids=["memory", "segments"],
 )
-def test_a_store_agrees_with_a_plain_model(machine: type[RuleBasedStateMachine], examples: int):
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+def test_a_store_agrees_with_a_plain_model(machine: type[RuleBasedStateMachine], count: int):
+    run_state_machine_as_test(machine, settings=examples(count))
+
+
+@pytest.mark.slow
+def test_two_servers_on_one_database_agree_with_a_plain_model(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(PostgresMachine, "url", postgres_url)
+    monkeypatch.setattr(rows, "FULL_BYTES", 200)
+    monkeypatch.setattr(compaction, "_PAUSE_S", 0)
+    run_state_machine_as_test(PostgresMachine, settings=examples(25))

@@ -14,7 +14,10 @@ from dev_db import Cluster, UnusableError, programs
 # What a test asks for is durable as long as the processes live; no test pulls the plug.
 FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 
-EMPTY = "TRUNCATE events, jobs, attempts, job_labels, job_tags, demands, workers RESTART IDENTITY"
+EMPTY = (
+    "TRUNCATE events, jobs, attempts, job_labels, job_tags, demands, workers, log_jobs, log_segments"
+    " RESTART IDENTITY"
+)
 END = """
 trap "" INT TERM
 cat > /dev/null

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hodei.application.links import Output, Run
-from hodei.application.tail_logs import LogWindow
+from hodei.application.log_hub import LogHub
+from hodei.application.tail_logs import LogWindow, TailLogs
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import RetryPolicy
 from hodei.domain.logs import LogEntry, LogStream
 from hodei.kernel.errors import InvalidFieldsError, NotFoundError
 from hodei.kernel.ids import JobId
+from hodei.lifecycle.wake import Wake
 from support.builders import chunk, result, spec, started
 from support.plane import Agent, Plane, running
 
@@ -26,14 +28,30 @@ async def plane() -> AsyncIterator[Plane]:
 
 
 class Reader:
-    def __init__(self, plane: Plane, window: LogWindow, *, follow: bool = True) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        window: LogWindow,
+        *,
+        follow: bool = True,
+        look_again_s: float | None = None,
+    ) -> None:
         self.entries: list[LogEntry] = []
-        self._tail = plane.tail.tail(JobId("a"), window, follow=follow)
+        self.has_more = Wake()
+        tail = plane.tail
+        if look_again_s is not None:
+            # With a hub of its own, where nobody says anything.
+            hub = LogHub()
+            tail = TailLogs(
+                journal=plane.journal, logs=plane.logs, hub=hub, look_again_s=look_again_s
+            )
+        self._tail = tail.tail(JobId("a"), window, follow=follow)
         self.task = plane.tasks.start(self._read(), name="reader")
 
     async def _read(self) -> None:
         async for entry in self._tail:
             self.entries.append(entry)
+            self.has_more.notify()
 
     def of(self, stream: LogStream) -> bytes:
         return b"".join(e.chunk.data for e in self.entries if e.chunk.stream is stream)
@@ -214,3 +232,17 @@ async def test_what_is_not_there_is_refused_by_name(plane: Plane) -> None:
     await given(plane)
     with pytest.raises(InvalidFieldsError, match=r"attempt.*has 1 attempts"):
         await plane.tail.page(JobId("a"), attempt=2, after_sequence=0, max_bytes=1)
+
+
+async def test_output_that_another_server_has_stored_is_found_without_a_word_of_it(
+    plane: Plane,
+) -> None:
+    _, job = await given(plane)
+    reader = Reader(plane, LogWindow(), look_again_s=0.01)
+    await plane.settle()
+
+    await plane.logs.append([chunk(job, b"from elsewhere\n", offset=0)])
+
+    async with asyncio.timeout(10):
+        while reader.of(OUT) != b"from elsewhere\n":
+            await reader.has_more.wait()

@@ -28,12 +28,23 @@ class LogWindow:
 
 
 class TailLogs:
-    """The use case behind `SubscribeLogs` and `GetLogs`."""
+    """The use case behind `SubscribeLogs` and `GetLogs`.
 
-    def __init__(self, *, journal: Journal, logs: LogStore, hub: LogHub) -> None:
+    Args:
+        journal: Tells whether a job has ended.
+        logs: Where the output is.
+        hub: Wakes followers.
+        look_again_s: How often a follower looks without being woken, where others store output
+            too; None for never.
+    """
+
+    def __init__(
+        self, *, journal: Journal, logs: LogStore, hub: LogHub, look_again_s: float | None = None
+    ) -> None:
         self._journal = journal
         self._logs = logs
         self._hub = hub
+        self._look_again_s = look_again_s
 
     async def tail(
         self, job_id: JobId, window: LogWindow, *, follow: bool
@@ -57,14 +68,17 @@ class TailLogs:
                 )
                 for entry in page:
                     sequence = entry.sequence
-                    wanted = _from_offset(entry, window.offsets.get(entry.chunk.stream, 0))
-                    if wanted is not None:
-                        yield wanted
+                    wanted = entry.chunk.since(window.offsets.get(entry.chunk.stream, 0))
+                    if wanted.data:
+                        yield replace(entry, chunk=wanted)
                 if page:
                     continue
                 if has_ended or not follow:
                     return
-                await wake.wait()
+                if self._look_again_s is None:
+                    await wake.wait()
+                else:
+                    await wake.wait_up_to(self._look_again_s)
 
     async def page(
         self, job_id: JobId, *, attempt: int, after_sequence: int, max_bytes: int
@@ -96,14 +110,3 @@ class TailLogs:
         if window.from_now:
             sequence = max(sequence, await self._logs.last_sequence(job_id))
         return sequence, attempt
-
-
-def _from_offset(entry: LogEntry, offset: int) -> LogEntry | None:
-    """The part of the entry from an offset on; None when all of it lies before."""
-    chunk = entry.chunk
-    if chunk.offset >= offset:
-        return entry
-    if chunk.end <= offset:
-        return None
-    cut = replace(chunk, offset=offset, data=chunk.data[offset - chunk.offset :])
-    return replace(entry, chunk=cut)

@@ -26,6 +26,17 @@ class StreamEnd:
     end: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOutput:
+    """Up to where the output of one job is stored."""
+
+    job_id: JobId
+    sequence: int
+    """Of its newest entry."""
+    ends: dict[tuple[int, LogStream], int]
+    """Of each stream of each attempt that has a byte."""
+
+
 class LogStore(Protocol):
     """Append-only output, addressed by byte offsets."""
 
@@ -73,10 +84,22 @@ class LogStore(Protocol):
         """The sequence of the newest entry; 0 when there is none."""
         ...
 
+    async def close(self) -> None:
+        """Finishes what was handed over. Idempotent."""
+        ...
+
+
+class LogKeeping(Protocol):
+    """What becomes of output after it was written."""
+
     async def delete_before(self, limit: datetime) -> int:
         """Lets go of output stored before `limit`, whole segments at a time; returns how many."""
         ...
 
-    async def close(self) -> None:
-        """Finishes what was handed over. Idempotent."""
+    async def outputs(self, *, after: str, limit: int) -> list[StoredOutput]:
+        """The jobs that have or had output, by their ids, from after one on ('' for the first)."""
         ...
+
+
+class KeptLogStore(LogStore, LogKeeping, Protocol):
+    """All of it, as one adapter gives it."""

@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from hodei.adapters.logstore import SegmentLogStore
 from hodei.adapters.pki import FileCertificateAuthority
@@ -37,6 +38,7 @@ from hodei.application.watch_workers import Patience, WatchWorkers
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ClusterId
 from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
+from hodei.ports.logs import KeptLogStore
 from hodei.ports.providers import Provider
 from hodei.ports.stores import Store
 from hodei.providers.local import LocalProvider
@@ -44,6 +46,10 @@ from hodei.server.config import ServerConfig
 from hodei.server.data_dir import DataDir
 from hodei.server.reactions import Reactions
 from hodei.wire.job_definition import difference
+
+_LOOK_FOR_OUTPUT_S: Final = 1.0
+"""How often those who follow a job look for output that another server may have stored, should no
+word of it arrive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class Foundations:
     ids: IdSource
     cluster_id: ClusterId
     store: Store
-    logs: SegmentLogStore
+    logs: KeptLogStore
     authority: FileCertificateAuthority
     providers: tuple[Provider, ...]
     started_at: datetime
@@ -102,7 +108,7 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
     )
     store = await _open_store(config, data_dir)
     try:
-        logs = await SegmentLogStore.open(data_dir.logs, clock)
+        logs = await _open_logs(config, data_dir, clock)
     except BaseException:
         await store.close()
         raise
@@ -127,8 +133,20 @@ async def _open_store(config: ServerConfig, data_dir: DataDir) -> Store:
     # The client of PostgreSQL takes 8 MB, which a server on SQLite does not carry.
     from hodei.adapters.postgres import PostgresStore  # noqa: PLC0415
 
-    name = config.name or socket.gethostname()
-    return await PostgresStore.open(config.database_url, server=name, sole=True)
+    return await PostgresStore.open(config.database_url, server=_name(config), sole=True)
+
+
+async def _open_logs(config: ServerConfig, data_dir: DataDir, clock: Clock) -> KeptLogStore:
+    """Output lies where the jobs do: what one server has acknowledged, another can read."""
+    if not config.database_url:
+        return await SegmentLogStore.open(data_dir.logs, clock)
+    from hodei.adapters.postgres.logs import PostgresLogStore  # noqa: PLC0415 - as above
+
+    return await PostgresLogStore.open(config.database_url, clock, server=_name(config))
+
+
+def _name(config: ServerConfig) -> str:
+    return config.name or socket.gethostname()
 
 
 def build(base: Foundations, doors: Doors) -> ControlPlane:
@@ -216,7 +234,12 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             ender=ender,
             providers=base.providers,
         ),
-        tail=TailLogs(journal=journal, logs=base.logs, hub=hub),
+        tail=TailLogs(
+            journal=journal,
+            logs=base.logs,
+            hub=hub,
+            look_again_s=_LOOK_FOR_OUTPUT_S if config.database_url else None,
+        ),
         jobs=JobUseCases(
             journal=journal,
             store=base.store,

@@ -40,7 +40,7 @@ class ServerConfig:
     """Database, logs, certificates, workers' directories; made with mode 0700."""
     database_url: str = ""
     """PostgreSQL, as `postgresql://user:password@host:port/database`; empty means SQLite under
-    `data_dir`. Logs and certificates stay there either way."""
+    `data_dir`. The output of jobs is where the jobs are; certificates stay in `data_dir`."""
     dev_mode: bool = False
     """Clients speak plaintext; loopback only."""
     name: str = ""

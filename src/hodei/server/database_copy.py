@@ -1,11 +1,12 @@
 """Moves an installation from SQLite to PostgreSQL, and proves that nothing is missing there."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from hodei.adapters.logstore import SegmentLogStore
 from hodei.adapters.postgres import PostgresStore
 from hodei.adapters.postgres.connection import place
 from hodei.adapters.postgres.fill import fill
@@ -13,15 +14,17 @@ from hodei.adapters.sqlite import SqliteStore
 from hodei.adapters.sqlite.connection import FILE_NAME
 from hodei.domain.jobs.job import Job
 from hodei.domain.workers.worker import Worker
-from hodei.kernel.errors import BrokenError, NotFoundError
+from hodei.kernel.errors import NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST
+from hodei.lifecycle.system_clock import SystemClock
 from hodei.ports.stores import JobFilter, SchemaError, Store, StoredEvent
+from hodei.server.copy_proof import digest, require_same
 from hodei.server.data_dir import DataDir
 from hodei.server.database import SchemaRefusedError
+from hodei.server.logs_copy import all_outputs, compare_outputs
 from hodei.wire import event_codec
 
 _PAGE: Final = 2000
-_DIGEST_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,13 @@ class Copied:
     workers: int
     digest: str
     """Of all events of all streams."""
+    outputs: int = 0
+    """Jobs that have output."""
+    output_bytes: int = 0
 
 
 async def copy_database(source: Path, url: str, *, report: Callable[[str], None]) -> Copied:
-    """Copies the database in the data directory `source` to an empty one with tables.
+    """Copies the database and the logs in the data directory `source` to an empty database.
 
     The events keep their positions, so that clients go on from where they were. Afterwards both
     sides are read again and compared; then `source` notes where its jobs are now, and no server
@@ -53,36 +59,40 @@ async def copy_database(source: Path, url: str, *, report: Callable[[str], None]
     Raises:
         NotFoundError: There is no database in `source`.
         DataDirInUseError: A server runs on it.
-        AlreadyExistsError: The other database has jobs.
+        AlreadyExistsError: The other database has jobs or output.
         SchemaRefusedError: One of the two is not of this version.
         StoreUnavailableError: One of the two cannot be read or written.
+        LogStoreUnavailableError: Output cannot be read or written.
         BrokenError: The copy is not the same.
     """
     if not (source / FILE_NAME).exists():
         raise NotFoundError("database", str(source / FILE_NAME), "name a server's data directory")
     data_dir = DataDir(source)
     try:
-        old = await SqliteStore.open(data_dir.path)
-        try:
-            report("copying the events")
-            await fill(url, _pages(old))
+        async with AsyncExitStack() as stack:
+            old = await SqliteStore.open(data_dir.path)
+            stack.push_async_callback(old.close)
+            old_logs = await SegmentLogStore.open(data_dir.logs, SystemClock())
+            stack.push_async_callback(old_logs.close)
+            report("copying the events and the jobs' output")
+            await fill(url, _pages(old), all_outputs(old_logs))
             report("comparing both sides")
             copied = await _compare(old, url)
-        finally:
-            await old.close()
+            report("comparing the output")
+            output = await compare_outputs(old_logs, url)
         data_dir.mark_moved(place(url))
     except SchemaError as error:
         raise SchemaRefusedError(str(error)) from error
     finally:
         data_dir.release()
-    return copied
+    return replace(copied, outputs=output.jobs, output_bytes=output.size)
 
 
 async def _compare(old: Store, url: str) -> Copied:
     new = await PostgresStore.open(url, server="hodei db copy")
     try:
         told, copied = await _digests(old), await _digests(new)
-        _require_same("events", told, copied)
+        require_same("events", told, copied)
         jobs = await _same_jobs(old, new)
         workers = await _same_workers(old, new)
     finally:
@@ -93,7 +103,7 @@ async def _compare(old: Store, url: str) -> Copied:
         streams=len(told),
         jobs=jobs,
         workers=workers,
-        digest=_digest(*(told[name].digest for name in sorted(told))).hex(),
+        digest=digest(*(told[name].digest for name in sorted(told))).hex(),
     )
 
 
@@ -109,7 +119,7 @@ class _Stream:
         name, version, data = event_codec.encode(stored.event)
         facts = (stored.position, stored.version, name, version, stored.at.isoformat())
         about = (stored.correlation_id, stored.causation_id)
-        return _Stream(self.events + 1, _digest(self.digest, repr((facts, about)).encode(), data))
+        return _Stream(self.events + 1, digest(self.digest, repr((facts, about)).encode(), data))
 
 
 async def _digests(store: Store) -> dict[str, _Stream]:
@@ -133,10 +143,10 @@ async def _same_jobs(old: Store, new: Store) -> int:
     while True:
         page = await old.list_jobs(JobFilter(), limit=_PAGE, cursor=cursor)
         copied = await new.list_jobs(JobFilter(), limit=_PAGE, cursor=copied_cursor)
-        _require_same("jobs", _by_id(page.jobs), _by_id(copied.jobs))
+        require_same("jobs", _by_id(page.jobs), _by_id(copied.jobs))
         cursor, copied_cursor = page.next_cursor, copied.next_cursor
         if not cursor or not copied_cursor:
-            _require_same("lists of jobs", {"total": page.total}, {"total": copied.total})
+            require_same("lists of jobs", {"total": page.total}, {"total": copied.total})
             return page.total
 
 
@@ -148,7 +158,7 @@ async def _same_workers(old: Store, new: Store) -> int:
         copied, copied_cursor = await new.list_workers(
             include_ended=True, limit=_PAGE, cursor=copied_cursor
         )
-        _require_same("workers", _by_id(page), _by_id(copied))
+        require_same("workers", _by_id(page), _by_id(copied))
         count += len(page)
         if not cursor:
             return count
@@ -156,23 +166,3 @@ async def _same_workers(old: Store, new: Store) -> int:
 
 def _by_id(things: Sequence[Job] | Sequence[Worker]) -> Mapping[str, Job | Worker]:
     return {each.id: each for each in things}
-
-
-def _require_same(what: str, told: Mapping[str, object], copied: Mapping[str, object]) -> None:
-    if told == copied:
-        return
-    wrong = sorted(
-        each for each in told.keys() | copied.keys() if told.get(each) != copied.get(each)
-    )
-    raise BrokenError(
-        f"the copy has other {what}, first of {wrong[0]} ({len(wrong)} in all): the source is as it "
-        "was; empty the other database and report this"
-    )
-
-
-def _digest(*parts: bytes) -> bytes:
-    total = blake2b(digest_size=_DIGEST_BYTES)
-    for part in parts:
-        total.update(len(part).to_bytes(8, "big"))
-        total.update(part)
-    return total.digest()

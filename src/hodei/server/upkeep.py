@@ -7,7 +7,7 @@ import structlog
 
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import UnavailableError
-from hodei.ports.logs import LogStore
+from hodei.ports.logs import LogKeeping
 from hodei.ports.pki import CertificateAuthority
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ class Upkeep:
         self,
         *,
         authority: CertificateAuthority,
-        logs: LogStore,
+        logs: LogKeeping,
         clock: Clock,
         log_retention_s: float,
     ) -> None:

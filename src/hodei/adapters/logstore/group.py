@@ -38,11 +38,13 @@ class Group:
             key = (chunk.attempt, chunk.stream.value)
             stored = self._stored(chunk.job_id)
             end = stored.ends.get(key, 0)
-            if chunk.offset > end:
-                return LogGapError(chunk, end)
-            if chunk.end > end:
-                self._take(_cut(chunk, end), stored)
-                end = chunk.end
+            try:
+                new = chunk.new_to(end)
+            except LogGapError as error:
+                return error
+            if new.data:
+                self._take(new, stored)
+                end = new.end
             ends[chunk.job_id, chunk.attempt, chunk.stream] = end
         return [
             StreamEnd(job_id=job_id, attempt=attempt, stream=stream, end=end)
@@ -73,17 +75,3 @@ class Group:
         if stored is None:
             stored = self.stored[job_id] = self._lookup(job_id)
         return stored
-
-
-def _cut(chunk: LogChunk, end: int) -> LogChunk:
-    """The part of the chunk from `end` on."""
-    if chunk.offset == end:
-        return chunk
-    return LogChunk(
-        job_id=chunk.job_id,
-        attempt=chunk.attempt,
-        stream=chunk.stream,
-        offset=end,
-        data=chunk.data[end - chunk.offset :],
-        at=chunk.at,
-    )

@@ -1,13 +1,13 @@
 """The log store of tests: in memory, held to the same conformance suite as the real one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from hodei.domain.logs import LogChunk, LogEntry, LogGapError, LogStream
+from hodei.domain.logs import LogChunk, LogEntry, LogStream
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId
-from hodei.ports.logs import StreamEnd
+from hodei.ports.logs import StoredOutput, StreamEnd
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class _Job:
 
 
 class MemoryLogStore:
-    """`LogStore` without a disk. `close` does nothing, so that a test may open it 'again'."""
+    """`KeptLogStore` without a disk. `close` does nothing, so that a test may open it 'again'."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -32,12 +32,10 @@ class MemoryLogStore:
         for chunk in chunks:
             job = self._jobs.setdefault(chunk.job_id, _Job())
             end = job.ends.get((chunk.attempt, chunk.stream), 0)
-            if chunk.offset > end:
-                raise LogGapError(chunk, end)
-            if chunk.end > end:
-                self._store(job, replace(chunk, offset=end, data=chunk.data[end - chunk.offset :]))
-            key = (chunk.job_id, chunk.attempt, chunk.stream)
-            ends[key] = max(end, chunk.end)
+            new = chunk.new_to(end)
+            if new.data:
+                self._store(job, new)
+            ends[chunk.job_id, chunk.attempt, chunk.stream] = max(end, new.end)
         return [
             StreamEnd(job_id=job_id, attempt=attempt, stream=stream, end=end)
             for (job_id, attempt, stream), end in ends.items()
@@ -57,11 +55,8 @@ class MemoryLogStore:
         for _, entry in self._jobs.get(job_id, _Job()).entries:
             if entry.sequence <= after_sequence or attempt not in {0, entry.chunk.attempt}:
                 continue
-            chunk = entry.chunk
-            stale = max(0, after_sequence - (entry.sequence - len(chunk.data)))
-            cut = replace(chunk, offset=chunk.offset + stale, data=chunk.data[stale:])
-            found.append(LogEntry(chunk=cut, sequence=entry.sequence))
-            size += len(cut.data)
+            found.append(entry.after(after_sequence))
+            size += len(found[-1].chunk.data)
             if size >= max_bytes:
                 break
         return found
@@ -75,7 +70,7 @@ class MemoryLogStore:
             chunk = entry.chunk
             offset = offsets.get(chunk.stream, 0)
             if chunk.attempt == attempt and chunk.end > offset:
-                return entry.sequence - len(chunk.data) + max(0, offset - chunk.offset)
+                return entry.start + max(0, offset - chunk.offset)
         return job.sequence
 
     async def last_sequence(self, job_id: JobId) -> int:
@@ -90,6 +85,15 @@ class MemoryLogStore:
             deleted += len(job.entries) - len(kept)
             job.entries = kept
         return deleted
+
+    async def outputs(self, *, after: str, limit: int) -> list[StoredOutput]:
+        """Up to where the next jobs are stored; see the port."""
+        ids = sorted(job_id for job_id in self._jobs if job_id > after)[:limit]
+        return [
+            StoredOutput(job_id=each, sequence=job.sequence, ends=dict(job.ends))
+            for each in ids
+            if (job := self._jobs[each]).sequence
+        ]
 
     async def close(self) -> None:
         """Does nothing."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -50,7 +49,7 @@ class Reader:
             if not rows:
                 break
             # No entry although there were rows: their segments have just been deleted.
-            entries = [_without_before(entry, after) for entry in self._entries(rows)]
+            entries = [entry.after(after) for entry in self._entries(rows)]
             after = rows[-1].sequence
         return entries
 
@@ -121,15 +120,6 @@ def _entry(fd: int, row: ChunkRow) -> LogEntry:
             f"{row.segment} of the log store: see to the disk"
         )
     return entry
-
-
-def _without_before(entry: LogEntry, after: int) -> LogEntry:
-    chunk = entry.chunk
-    stale = after - (entry.sequence - len(chunk.data))
-    if stale <= 0:
-        return entry
-    cut = replace(chunk, offset=chunk.offset + stale, data=chunk.data[stale:])
-    return LogEntry(chunk=cut, sequence=entry.sequence)
 
 
 def _up_to(rows: list[ChunkRow], after: int, max_bytes: int) -> list[ChunkRow]:

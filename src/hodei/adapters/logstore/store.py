@@ -24,9 +24,8 @@ from hodei.adapters.logstore.writer import (
 )
 from hodei.domain.logs import LogChunk, LogEntry, LogStream
 from hodei.kernel.clock import Clock
-from hodei.kernel.errors import InvalidFieldsError
-from hodei.kernel.ids import ID_RULE, JobId, is_valid_id
-from hodei.ports.logs import LogStoreUnavailableError, StreamEnd
+from hodei.kernel.ids import JobId
+from hodei.ports.logs import LogStoreUnavailableError, StoredOutput, StreamEnd
 
 T = TypeVar("T")
 
@@ -34,11 +33,10 @@ _READERS: Final = 4
 """Reads at once; more wait in line. They spend their time in SQLite and the page cache."""
 _INDEX_DELAY_S: Final = 0.1
 _ROWS_FORGOTTEN_AT_ONCE: Final = 2000
-_MAX_ATTEMPT: Final = 2**31 - 1
 
 
 class SegmentLogStore:
-    """`LogStore` in a directory of this host. Made by `open`; of one event loop."""
+    """`KeptLogStore` in a directory of this host. Made by `open`; of one event loop."""
 
     def __init__(
         self,
@@ -105,7 +103,7 @@ class SegmentLogStore:
         if not chunks:
             return []
         for chunk in chunks:
-            _check(chunk)
+            chunk.require_storable()
         self._require_open()
         answer: asyncio.Future[list[StreamEnd]] = asyncio.get_running_loop().create_future()
         self._writer.hand_over(AppendRequest(chunks, answer))
@@ -159,11 +157,29 @@ class SegmentLogStore:
         await answer
         return await self._in_thread(lambda: self._delete_sealed(limit))
 
+    async def outputs(self, *, after: str, limit: int) -> list[StoredOutput]:
+        """Up to where the next jobs are stored; see the port."""
+        return await self._in_thread(lambda: self._outputs(after, limit))
+
     async def close(self) -> None:
         """Finishes what was handed over. Idempotent; whoever calls waits until it is over."""
         # Here, not in the thread: nothing is handed over behind the writer's last request.
         self._is_closed = True
         await asyncio.to_thread(self._close)
+
+    def _outputs(self, after: str, limit: int) -> list[StoredOutput]:
+        self._indexer.flush()
+        return [
+            StoredOutput(
+                job_id=job_id,
+                sequence=stored.sequence,
+                ends={
+                    (attempt, LogStream(stream)): end
+                    for (attempt, stream), end in stored.ends.items()
+                },
+            )
+            for job_id, stored in self._index.outputs(after, limit).items()
+        ]
 
     def _delete_sealed(self, limit: datetime) -> int:
         self._indexer.flush()
@@ -207,13 +223,3 @@ def _prepare(directory: Path, segments: Path, clock: Clock) -> tuple[Index, int]
     except BaseException:
         index.close()
         raise
-
-
-def _check(chunk: LogChunk) -> None:
-    # One chunk that cannot be framed would fail everything that shares its write.
-    if not is_valid_id(chunk.job_id):
-        raise InvalidFieldsError.of("job_id", f"must be {ID_RULE}")
-    if not 1 <= chunk.attempt <= _MAX_ATTEMPT:
-        raise InvalidFieldsError.of("attempt", f"{chunk.attempt} is not in 1 to {_MAX_ATTEMPT}")
-    if chunk.offset < 0:
-        raise InvalidFieldsError.of("offset", f"{chunk.offset} is less than 0")

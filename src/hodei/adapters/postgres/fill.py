@@ -1,4 +1,4 @@
-"""Takes over the events of another store."""
+"""Takes over the events of another store, and the output that goes with them."""
 
 from collections.abc import AsyncIterable, Sequence
 from typing import Final
@@ -10,6 +10,8 @@ from hodei.wire.instants import to_micros
 
 from . import schema
 from .connection import Connection, connect, place, translated_errors
+from .logs.fill import JobOutput
+from .logs.fill import fill as fill_logs
 from .named_sql import load
 from .rebuild import rebuild_within
 
@@ -29,17 +31,20 @@ _COLUMNS: Final = (
 )
 
 
-async def fill(url: str, pages: AsyncIterable[Sequence[StoredEvent]]) -> None:
-    """Writes events at the very positions that they have, and the tables that they lead to.
+async def fill(
+    url: str, pages: AsyncIterable[Sequence[StoredEvent]], outputs: AsyncIterable[JobOutput]
+) -> None:
+    """Writes events at the very positions that they have, the tables that they lead to, and output.
 
     All of it in one transaction: interrupted, it leaves the database as it was.
 
     Args:
         url: A database with tables and without events.
         pages: All events of the other store, in their order.
+        outputs: Of its jobs.
 
     Raises:
-        AlreadyExistsError: There are events in it.
+        AlreadyExistsError: There are events or output in it.
         SchemaError: Its tables are not those that this code knows.
         StoreUnavailableError: It cannot be written.
     """
@@ -49,7 +54,10 @@ async def fill(url: str, pages: AsyncIterable[Sequence[StoredEvent]]) -> None:
             schema.require_usable(await schema.read_schema(connection))
             async with connection.transaction(isolation="read_committed"):
                 await connection.execute(_WRITES["lock"])
+                # What is copied comes from a disk that may be slow.
+                await connection.execute(_WRITES["wait_longer"])
                 await _fill(connection, url, pages)
+                await fill_logs(connection, outputs)
     finally:
         await connection.close()
 

@@ -1,7 +1,8 @@
 """Reads: a small pool of connections, and decoding that does not hold up the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString, TypeVar
 
 import asyncpg
@@ -29,13 +30,18 @@ class Readers:
         self._closed = False
 
     @classmethod
-    async def open(cls, url: str, *, application_name: str) -> "Readers":
+    async def open(cls, url: str, *, application_name: str, size: int = _CONNECTIONS) -> "Readers":
         """Connects.
+
+        Args:
+            url: Of the database.
+            application_name: Of the connections, for those who look at the database.
+            size: How many there are at most.
 
         Raises:
             StoreUnavailableError: There is no connection to be had.
         """
-        pool = await make_pool(url, size=_CONNECTIONS, application_name=application_name)
+        pool = await make_pool(url, size=size, application_name=application_name)
         return cls(pool, url)
 
     async def fetch(self, statement: LiteralString, *arguments: object) -> list[asyncpg.Record]:
@@ -49,6 +55,23 @@ class Readers:
         with translated_errors(self._url):
             async with asyncio.timeout(_READ_S), self._pool.acquire() as connection:
                 return await connection.fetch(statement, *arguments)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Any]:
+        """A connection in a transaction, for changes that may be lost with the machine.
+
+        Raises:
+            StoreUnavailableError: It could not be done; nothing was changed, as far as is known.
+        """
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        with translated_errors(self._url):
+            async with (
+                asyncio.timeout(_READ_S),
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                yield connection
 
     async def value(self, statement: LiteralString, *arguments: object) -> Any:  # noqa: ANN401
         """The one value of a statement's one row."""
