@@ -690,7 +690,7 @@ class UnregisterWorkerResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ..., jobs_migrated: _Optional[int] = ...) -> None: ...
 
 class JobDefinition(_message.Message):
-    __slots__ = ("job_id", "name", "description", "command", "arguments", "environment", "requirements", "scheduling", "selector", "tolerations", "timeout", "tags", "script", "working_dir", "stdin", "retry", "labels", "image", "arguments_raw", "priority_set", "secrets", "disconnect_timeout", "namespace", "array", "concurrency_group", "log_policy")
+    __slots__ = ("job_id", "name", "description", "command", "arguments", "environment", "requirements", "scheduling", "selector", "tolerations", "timeout", "tags", "script", "working_dir", "stdin", "retry", "labels", "image", "arguments_raw", "priority_set", "secrets", "disconnect_timeout", "namespace", "array", "concurrency_group", "log_policy", "container")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -731,6 +731,7 @@ class JobDefinition(_message.Message):
     ARRAY_FIELD_NUMBER: _ClassVar[int]
     CONCURRENCY_GROUP_FIELD_NUMBER: _ClassVar[int]
     LOG_POLICY_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     job_id: JobId
     name: str
     description: str
@@ -757,7 +758,46 @@ class JobDefinition(_message.Message):
     array: JobArray
     concurrency_group: str
     log_policy: LogPolicy
-    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., command: _Optional[str] = ..., arguments: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., requirements: _Optional[_Union[ResourceRequirements, _Mapping]] = ..., scheduling: _Optional[_Union[SchedulingInfo, _Mapping]] = ..., selector: _Optional[_Union[LabelSelector, _Mapping]] = ..., tolerations: _Optional[_Iterable[_Union[Toleration, _Mapping]]] = ..., timeout: _Optional[_Union[TimeoutConfig, _Mapping]] = ..., tags: _Optional[_Iterable[str]] = ..., script: _Optional[_Union[ScriptCommand, _Mapping]] = ..., working_dir: _Optional[str] = ..., stdin: _Optional[bytes] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., image: _Optional[str] = ..., arguments_raw: _Optional[_Iterable[bytes]] = ..., priority_set: _Optional[bool] = ..., secrets: _Optional[_Union[JobSecrets, _Mapping]] = ..., disconnect_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., namespace: _Optional[str] = ..., array: _Optional[_Union[JobArray, _Mapping]] = ..., concurrency_group: _Optional[str] = ..., log_policy: _Optional[_Union[LogPolicy, str]] = ...) -> None: ...
+    container: ContainerOptions
+    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., command: _Optional[str] = ..., arguments: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., requirements: _Optional[_Union[ResourceRequirements, _Mapping]] = ..., scheduling: _Optional[_Union[SchedulingInfo, _Mapping]] = ..., selector: _Optional[_Union[LabelSelector, _Mapping]] = ..., tolerations: _Optional[_Iterable[_Union[Toleration, _Mapping]]] = ..., timeout: _Optional[_Union[TimeoutConfig, _Mapping]] = ..., tags: _Optional[_Iterable[str]] = ..., script: _Optional[_Union[ScriptCommand, _Mapping]] = ..., working_dir: _Optional[str] = ..., stdin: _Optional[bytes] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., image: _Optional[str] = ..., arguments_raw: _Optional[_Iterable[bytes]] = ..., priority_set: _Optional[bool] = ..., secrets: _Optional[_Union[JobSecrets, _Mapping]] = ..., disconnect_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., namespace: _Optional[str] = ..., array: _Optional[_Union[JobArray, _Mapping]] = ..., concurrency_group: _Optional[str] = ..., log_policy: _Optional[_Union[LogPolicy, str]] = ..., container: _Optional[_Union[ContainerOptions, _Mapping]] = ...) -> None: ...
+
+class ContainerOptions(_message.Message):
+    __slots__ = ("pull", "pids_limit", "shm_bytes", "tmpfs", "mounts", "network", "extra_hosts", "user", "cap_add", "read_only", "platform", "runtime")
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    PIDS_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SHM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TMPFS_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    CAP_ADD_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    pull: str
+    pids_limit: int
+    shm_bytes: int
+    tmpfs: _containers.RepeatedScalarFieldContainer[str]
+    mounts: _containers.RepeatedCompositeFieldContainer[ContainerMount]
+    network: str
+    extra_hosts: _containers.RepeatedScalarFieldContainer[str]
+    user: str
+    cap_add: _containers.RepeatedScalarFieldContainer[str]
+    read_only: bool
+    platform: str
+    runtime: str
+    def __init__(self, pull: _Optional[str] = ..., pids_limit: _Optional[int] = ..., shm_bytes: _Optional[int] = ..., tmpfs: _Optional[_Iterable[str]] = ..., mounts: _Optional[_Iterable[_Union[ContainerMount, _Mapping]]] = ..., network: _Optional[str] = ..., extra_hosts: _Optional[_Iterable[str]] = ..., user: _Optional[str] = ..., cap_add: _Optional[_Iterable[str]] = ..., read_only: _Optional[bool] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ...) -> None: ...
+
+class ContainerMount(_message.Message):
+    __slots__ = ("source", "target", "read_only")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    target: str
+    read_only: bool
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class JobExecution(_message.Message):
     __slots__ = ("execution_id", "job_id", "worker_id", "state", "job_status", "start_time", "end_time", "retry_count", "exit_code", "error_message", "metadata", "attempt", "exit_status", "signal", "reason", "phases", "position", "attempt_state", "usage")

@@ -25,6 +25,11 @@ from hodei.kernel.errors import FieldViolation, InvalidFieldsError
 from hodei.kernel.ids import JobId
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import provider_names
+from hodei.wire.container_fields import (
+    decode_container,
+    encode_container,
+    refuse_where_nothing_runs_images,
+)
 from hodei.wire.placement_fields import (
     ANY_WORKER,
     NO_RESOURCES,
@@ -77,6 +82,7 @@ def decode(
     *,
     prefix: str = "job_definition",
     known_providers: Collection[str] | None,
+    image_providers: Collection[str] = (),
 ) -> tuple[JobId | None, JobSpec]:
     """The job that a definition describes, and its id, None where the client gave none.
 
@@ -85,12 +91,15 @@ def decode(
         prefix: The definition's path in the request, put before the field names of an error.
         known_providers: Names that `preferred_provider` may have; None takes any, for readers of
             definitions that a server has accepted already.
+        image_providers: Those of them that run images.
 
     Raises:
         InvalidFieldsError: With all that is wrong.
     """
     refusals = Refusals(prefix)
     refuse_unsupported(definition, refusals)
+    if known_providers is not None and (definition.image or definition.HasField("container")):
+        refuse_where_nothing_runs_images(definition, image_providers, refusals)
     scheduling, timeouts = _NO_SCHEDULING, _DEFAULT_TIMEOUTS
     disconnect_timeout_s, retry = DEFAULT_DISCONNECT_TIMEOUT_S, _NO_RETRY
     resources, log_policy = NO_RESOURCES, LogPolicy.HOLD
@@ -130,6 +139,10 @@ def decode(
         preferred_provider=scheduling.provider,
         preferred_region=scheduling.region,
         log_policy=log_policy,
+        image=definition.image,
+        container=decode_container(definition.container, refusals)
+        if definition.HasField("container")
+        else None,
     )
     job_id = JobId(definition.job_id.value) or None
     violations = [*refusals.found, *limits.check(job_id, spec, prefix=prefix)]
@@ -143,6 +156,7 @@ def decode_batch(
     *,
     prefix: str = "job_definitions",
     known_providers: Collection[str] | None,
+    image_providers: Collection[str] = (),
 ) -> list[tuple[JobId | None, JobSpec]]:
     """The jobs of a batch, in its order.
 
@@ -159,7 +173,14 @@ def decode_batch(
     for index, definition in enumerate(definitions):
         path = f"{prefix}[{index}]"
         try:
-            jobs.append(decode(definition, prefix=path, known_providers=known_providers))
+            jobs.append(
+                decode(
+                    definition,
+                    prefix=path,
+                    known_providers=known_providers,
+                    image_providers=image_providers,
+                )
+            )
         except InvalidFieldsError as error:
             violations += error.violations
             if len(violations) >= limits.MAX_VIOLATIONS:
@@ -201,6 +222,10 @@ def encode(job_id: JobId | None, spec: JobSpec) -> pb.JobDefinition:
         definition.requirements.CopyFrom(encode_resources(spec.resources))
     if spec.log_policy is LogPolicy.DROP_OLDEST:
         definition.log_policy = pb.LOG_POLICY_DROP_OLDEST
+    if spec.image:
+        definition.image = spec.image
+    if spec.container is not None:
+        definition.container.CopyFrom(encode_container(spec.container))
     return definition
 
 
@@ -236,6 +261,8 @@ _PARTS: Final[tuple[tuple[str, Callable[[JobSpec], object]], ...]] = (
     ("tolerations", lambda spec: spec.tolerations),
     ("requirements", lambda spec: spec.resources),
     ("log_policy", lambda spec: spec.log_policy),
+    ("image", lambda spec: spec.image),
+    ("container", lambda spec: spec.container),
 )
 
 

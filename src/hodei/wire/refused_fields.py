@@ -14,7 +14,14 @@ from hodei.domain.jobs.violations import Violations
 from hodei.wire import hodei_all_in_one_pb2 as pb
 
 REFUSED_FIELDS: Final[dict[str, str]] = {
-    "image": ("no enabled provider runs images: leave it out; the job runs where its worker runs"),
+    "image": (
+        "no enabled provider runs images: leave it out, and the job runs where its worker runs; or "
+        "start the server with HODEI_DOCKER_ENABLED=1"
+    ),
+    "container": (
+        "no enabled provider runs containers: leave it out, or start the server with "
+        "HODEI_DOCKER_ENABLED=1"
+    ),
     "secrets": (
         "this server keeps no secrets: leave it out, and pass by environment only what may be read "
         "in the server's database"
@@ -65,8 +72,6 @@ class Refusals(Violations):
 def refuse_unsupported(definition: pb.JobDefinition, refusals: Refusals) -> None:
     """Refuses every field of `REFUSED_FIELDS` that the definition uses."""
     refusals.refuse_unknown(definition)
-    if definition.image:
-        refusals.refuse("image")
     if definition.concurrency_group:
         refusals.refuse("concurrency_group")
     if definition.namespace not in _DEFAULT_NAMES:

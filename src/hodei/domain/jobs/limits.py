@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from hodei.domain.jobs.container_limits import check_container
 from hodei.domain.jobs.reasons import NEVER_RETRIED
 from hodei.domain.jobs.spec import (
     Exec,
@@ -152,6 +153,8 @@ def check(
     _check_selector(found, spec.selector)
     _check_tolerations(found, spec.tolerations)
     _check_resources(found, spec.resources)
+    if spec.image or spec.container is not None:
+        check_container(found, spec.image, spec.container)
     found.check_line("scheduling.preferred_region", spec.preferred_region, max_chars=MAX_NAME_CHARS)
     return found.found
 

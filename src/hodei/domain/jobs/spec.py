@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final
 
+from hodei.domain.jobs.container import ContainerOptions
 from hodei.domain.jobs.reasons import ReasonCode
 
 DEFAULT_TIMEOUT_S: Final = 300.0
@@ -151,3 +152,7 @@ class JobSpec:
     preferred_region: str = ""
     """A worker of this region first, where there is one."""
     log_policy: LogPolicy = LogPolicy.HOLD
+    image: str = ""
+    """The container image that it runs in; empty means wherever its worker runs."""
+    container: ContainerOptions | None = None
+    """How its container differs from the provider's others; None means in nothing."""

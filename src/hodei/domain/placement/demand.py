@@ -6,6 +6,7 @@ fitness is decided once for each demand and not once for each job.
 
 from dataclasses import dataclass
 
+from hodei.domain.jobs.container import ContainerOptions
 from hodei.domain.jobs.spec import JobSpec, Resources, Selector, Toleration
 
 
@@ -18,6 +19,8 @@ class Demand:
     tolerations: tuple[Toleration, ...] = ()
     preferred_provider: str = ""
     preferred_region: str = ""
+    image: str = ""
+    container: ContainerOptions | None = None
 
 
 def demand_of(spec: JobSpec) -> Demand:
@@ -28,4 +31,6 @@ def demand_of(spec: JobSpec) -> Demand:
         tolerations=spec.tolerations,
         preferred_provider=spec.preferred_provider,
         preferred_region=spec.preferred_region,
+        image=spec.image,
+        container=spec.container,
     )
