@@ -8,7 +8,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hodei.domain.jobs import decide, limits
+from hodei.domain.jobs import container_limits, decide, limits
+from hodei.domain.jobs.container import ContainerOptions, Mount, PullPolicy
 from hodei.domain.jobs.decide import Outcome
 from hodei.domain.jobs.events import JobEvent
 from hodei.domain.jobs.evolve import evolve
@@ -104,6 +105,28 @@ def resources(draw: st.DrawFn) -> Resources:
     )
 
 
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True)
+paths = st.from_regex(r"/[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True)
+images = st.from_regex(
+    r"([a-z]{1,5}\.[a-z]{2}(:[0-9]{2,4})?/)?[a-z0-9]{1,5}(:[a-z0-9]{1,5})?", fullmatch=True
+)
+containers = st.builds(
+    ContainerOptions,
+    pull=st.none() | st.sampled_from(PullPolicy),
+    pids_limit=st.integers(0, container_limits.MAX_PIDS),
+    shm_bytes=st.integers(0, container_limits.MAX_SHM_BYTES),
+    tmpfs=st.lists(paths | paths.map(lambda path: f"{path}:size=1m"), max_size=2).map(tuple),
+    mounts=st.lists(
+        st.builds(Mount, source=paths | names, target=paths, read_only=st.booleans()), max_size=2
+    ).map(tuple),
+    network=st.just("") | names,
+    extra_hosts=st.lists(names.map(lambda name: f"{name}:10.0.0.1"), max_size=2).map(tuple),
+    user=st.sampled_from(["", "0", "nobody", "1000:100"]),
+    cap_add=st.lists(st.sampled_from(["CHOWN", "NET_ADMIN"]), max_size=2).map(tuple),
+    read_only=st.booleans(),
+    platform=st.sampled_from(["", "linux/amd64", "linux/arm/v7"]),
+    runtime=st.just("") | names,
+).filter(lambda options: options != ContainerOptions())
 commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(
         lambda program, rest: Exec(argv=(program.encode(), *rest)),
@@ -131,16 +154,20 @@ specs = st.builds(
     selector=selectors,
     tolerations=st.lists(tolerations, max_size=3).map(tuple),
     resources=resources(),
-    preferred_provider=st.sampled_from(["", "local", "docker"]),
+    preferred_provider=st.sampled_from(["", "docker"]),
     preferred_region=lines,
     log_policy=st.sampled_from(LogPolicy),
+    image=st.just("") | images,
+    container=st.none() | containers,
 )
 
 
 @given(job_id=st.none() | ids, spec=specs)
 def test_a_definition_comes_back_the_same(job_id: JobId | None, spec: JobSpec):
     message = pb.JobDefinition.FromString(encode(job_id, spec).SerializeToString())
-    assert decode(message, known_providers=("local", "docker")) == (job_id, spec)
+    known = ("local", "docker")
+    decoded = decode(message, known_providers=known, image_providers=("docker",))
+    assert decoded == (job_id, spec)
 
 
 @given(one=specs, other=specs)

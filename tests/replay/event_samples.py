@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hodei.domain.jobs.container import ContainerOptions, Mount, PullPolicy
 from hodei.domain.jobs.events import (
     AttemptEnd,
     JobAccepted,
@@ -44,12 +45,15 @@ from hodei.domain.jobs.spec import (
     Toleration,
 )
 from hodei.domain.jobs.states import AttemptState
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.placement.taints import Taint
 from hodei.domain.workers.events import (
     CertificateRenewed,
     EnrolmentOffer,
     WorkerDisconnected,
     WorkerDrainRequested,
+    WorkerFirstOutput,
+    WorkerHealthChanged,
     WorkerLost,
     WorkerProvisioned,
     WorkerProvisioningError,
@@ -74,6 +78,20 @@ _RESOURCES: Final = Resources(
     gpu_count=2,
     gpu_types=("a100", "h100"),
     custom={"licence": 3},
+)
+_CONTAINER: Final = ContainerOptions(
+    pull=PullPolicy.ALWAYS,
+    pids_limit=64,
+    shm_bytes=2**26,
+    tmpfs=("/scratch:size=64m",),
+    mounts=(Mount(source="/data", target="/in", read_only=True),),
+    network="builds",
+    extra_hosts=("cache:10.0.0.1",),
+    user="1000:1000",
+    cap_add=("NET_ADMIN",),
+    read_only=True,
+    platform="linux/amd64",
+    runtime="runsc",
 )
 _SPEC: Final = JobSpec(
     command=Exec(argv=(b"echo", b"", b"\xff\x00", "é".encode())),
@@ -108,6 +126,8 @@ _SPEC: Final = JobSpec(
     preferred_provider="local",
     preferred_region="eu",
     log_policy=LogPolicy.DROP_OLDEST,
+    image="debian:12",
+    container=_CONTAINER,
 )
 _REASON: Final = reason(ReasonCode.NON_ZERO_EXIT_CODE, "exited with 7")
 _END: Final = AttemptEnd(
@@ -155,8 +175,17 @@ SAMPLES: Final[dict[str, Event]] = {
         resources=_RESOURCES,
         offer=EnrolmentOffer(otp_hmac=b"\x00\xff" * 16, expires_at=_INSTANT),
         for_job=JobId("job-1"),
+        kind=WorkerKind(
+            image="debian:12",
+            cpu_millicores=500,
+            memory_bytes=2**26,
+            gpu_count=1,
+            gpu_types=("a100",),
+            container=_CONTAINER,
+        ),
+        max_jobs=1,
     ),
-    "WorkerProvisioned": WorkerProvisioned(handle={"pid": "12"}),
+    "WorkerProvisioned": WorkerProvisioned(handle={"pid": "12"}, steps={"pull": 1.5}),
     "WorkerProvisioningError": WorkerProvisioningError(reason=_REASON),
     "WorkerRegistered": WorkerRegistered(
         key_hash=b"\x00\xff" * 16, serial="0a1b", chain_pem="pem", not_after=_INSTANT
@@ -176,6 +205,8 @@ SAMPLES: Final[dict[str, Event]] = {
     "WorkerReconnected": WorkerReconnected(session_epoch=4),
     "WorkerDrainRequested": WorkerDrainRequested(by="somebody"),
     "WorkerStopped": WorkerStopped(reason="exited", exit_code=1),
+    "WorkerHealthChanged": WorkerHealthChanged(is_seen=False, message="the engine is gone"),
+    "WorkerFirstOutput": WorkerFirstOutput(job_id=JobId("job-1")),
     "WorkerTerminated": WorkerTerminated(message="idle"),
     "WorkerLost": WorkerLost(reason=_REASON),
 }

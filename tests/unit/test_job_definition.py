@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hodei.domain.jobs.container import ContainerOptions
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import (
     Exec,
@@ -257,6 +258,7 @@ def test_labels_that_contradict_the_selector_are_refused():
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {
     "image": {"image": "debian:12"},
+    "container": {"container": {"user": "nobody"}},
     "secrets": {"secrets": pb.JobSecrets()},
     "array": {"array": {"size": 2}},
     "concurrency_group": {"concurrency_group": "deploy"},
@@ -516,6 +518,8 @@ def test_a_batch_of_faults_stops_looking_in_time():
 
 BASE = JobSpec(command=Exec(argv=(b"true", b"x")))
 DIFFERENT: dict[str, Any] = {
+    "image": "debian:12",
+    "container": ContainerOptions(user="nobody"),
     "command": Exec(argv=(b"false", b"x")),
     "name": "n",
     "description": "d",

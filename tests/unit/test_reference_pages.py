@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hodei.domain.jobs import limits
+from hodei.domain.jobs import container_limits, limits
 from hodei.domain.jobs.reasons import ReasonCode, advice_for
 from hodei.kernel.errors import HodeiError, InvalidFieldsError, NotFoundError
 from hodei.wire import hodei_all_in_one_pb2 as pb
@@ -35,7 +35,10 @@ def test_every_reason_is_listed_with_its_advice():
 def test_every_limit_is_listed_with_its_value():
     listed = {row[0]: float(row[1].replace(",", "")) for row in rows("limits.md", "constant")}
     constants = {
-        name: value for name, value in vars(limits).items() if name.startswith(("MAX_", "MIN_"))
+        name: value
+        for module in (limits, container_limits)
+        for name, value in vars(module).items()
+        if name.startswith(("MAX_", "MIN_"))
     }
     assert listed == constants
 
@@ -89,7 +92,18 @@ def test_each_listed_error_has_the_listed_status(reason: str, status: str):
 def test_every_field_of_a_definition_is_described():
     page = (REFERENCE / "job-definition.md").read_text(encoding="utf-8")
     described = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", page))
-    nested = {"requirements", "scheduling", "selector", "timeout", "retry", "script", "job_id"}
+    nested = set(
+        [
+            "requirements",
+            "scheduling",
+            "selector",
+            "timeout",
+            "retry",
+            "script",
+            "job_id",
+            "container",
+        ]
+    )
     expected = {field.name for field in pb.JobDefinition.DESCRIPTOR.fields} - nested
     for name in nested:
         message = pb.JobDefinition.DESCRIPTOR.fields_by_name[name].message_type

@@ -70,6 +70,7 @@ def offer_of(worker: Worker) -> Offer:
         labels=worker.labels,
         resources=worker.resources,
         taints=worker.taints,
+        kind=worker.kind,
     )
 
 

@@ -26,6 +26,8 @@ from hodei.domain.workers.events import (
     WorkerDisconnected,
     WorkerDrainRequested,
     WorkerEvent,
+    WorkerFirstOutput,
+    WorkerHealthChanged,
     WorkerLost,
     WorkerProvisioned,
     WorkerProvisioningError,
@@ -134,15 +136,20 @@ def details(event: JobEvent | WorkerEvent) -> dict[str, str]:  # noqa: PLR0911 -
             return _worker_details(event)
 
 
-def _worker_details(event: WorkerEvent) -> dict[str, str]:  # noqa: PLR0911 - as above
+def _worker_details(event: WorkerEvent) -> dict[str, str]:  # noqa: C901, PLR0911 - as above
     match event:
         case WorkerProvisioningRequested():
             return _set(
-                provider=event.provider, slots=str(event.slots), for_job=event.for_job or ""
+                provider=event.provider,
+                slots=str(event.slots),
+                for_job=event.for_job or "",
+                kind="" if event.kind is None else str(event.kind),
             )
         case WorkerProvisioned():
             # The rest of the handle is the provider's own.
-            return _set(pid=event.handle.get("pid", ""))
+            own = {name: event.handle.get(name, "") for name in ("pid", "container", "image")}
+            took = {f"{step}_s": f"{seconds:.3f}" for step, seconds in event.steps.items()}
+            return _set(**own, **took)
         case WorkerRegistered() | CertificateRenewed():
             return {"serial": event.serial, "not_after": _time(event.not_after)}
         case WorkerReady():
@@ -161,6 +168,10 @@ def _worker_details(event: WorkerEvent) -> dict[str, str]:  # noqa: PLR0911 - as
             return _set(by=event.by)
         case WorkerStopped():
             return _set(message=event.reason, exit_code=_number(event.exit_code))
+        case WorkerHealthChanged():
+            return {"is_seen": str(event.is_seen).lower(), "message": event.message}
+        case WorkerFirstOutput():
+            return {"job_id": event.job_id}
         case WorkerLost() | WorkerProvisioningError():
             return _set(message=event.reason.message)
         case _:

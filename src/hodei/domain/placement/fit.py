@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hodei.domain.jobs.spec import Resources, SelectorOperator, SelectorRequirement
 from hodei.domain.placement.demand import Demand
+from hodei.domain.placement.kinds import WorkerKind, kind_of
 from hodei.domain.placement.taints import Taint, tolerates
 
 
@@ -16,11 +17,30 @@ class Offer:
     resources: Resources = Resources()
     """In all. A size of 0 CPU, memory or disk means that it is not known and not counted."""
     taints: tuple[Taint, ...] = ()
+    kind: WorkerKind | None = None
+    """Of a worker that was made for one kind of job; it takes no others."""
+    containers: "Containers | None" = None
+    """Of a provider that makes a worker for whatever kind is asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Containers:
+    """What a provider of containers makes of jobs that leave something out."""
+
+    has_default_image: bool
+    """Whether a job may leave out the image."""
+    takes_jobs_without_image: bool
+    """Whether such a job may come here though it did not name this provider."""
+    allowed_options: frozenset[str] = frozenset()
+    """Which of `ContainerOptions` a job may decide."""
 
 
 def misfits(demand: Demand, offer: Offer) -> list[str]:
     """Every reason why the demand can never be met by the offer, also when it is idle."""
-    reasons = [*_resource_misfits(demand.resources, offer.resources)]
+    reasons = [*_kind_misfits(demand, offer)]
+    if not (reasons and offer.kind is not None):
+        # The size of another kind's worker says nothing.
+        reasons += _resource_misfits(demand.resources, offer.resources)
     if demand.preferred_provider and demand.preferred_provider != offer.provider:
         reasons.append(f"it belongs to provider {offer.provider}, not {demand.preferred_provider}")
     reasons += [
@@ -94,6 +114,31 @@ def preference(demand: Demand, offer: Offer) -> int:
         for taint in offer.taints
     )
     return int(bool(demand.preferred_region) and liked_region) - disliked
+
+
+def _kind_misfits(demand: Demand, offer: Offer) -> list[str]:
+    wanted = kind_of(demand)
+    if offer.kind is not None:
+        return [] if offer.kind == wanted else [f"it was made for {offer.kind}, not for {wanted}"]
+    if offer.containers is not None:
+        return _container_misfits(demand, offer.provider, offer.containers)
+    reasons = [f"it runs no images, such as {demand.image}"] if demand.image else []
+    if demand.container is not None:
+        reasons.append(f"it runs no containers, with own {', '.join(demand.container.asked)}")
+    return reasons
+
+
+def _container_misfits(demand: Demand, provider: str, containers: Containers) -> list[str]:
+    reasons: list[str] = []
+    if not demand.image:
+        if not containers.has_default_image:
+            reasons.append("it has no default image: name one for the job")
+        elif not containers.takes_jobs_without_image and demand.preferred_provider != provider:
+            reasons.append("it takes jobs without an image only when they name it")
+    if demand.container is not None:
+        denied = [n for n in demand.container.asked if n not in containers.allowed_options]
+        reasons += [f"its jobs may not decide container.{name}" for name in denied]
+    return reasons
 
 
 def _resource_misfits(need: Resources, have: Resources) -> list[str]:

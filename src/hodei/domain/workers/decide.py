@@ -9,6 +9,8 @@ from hodei.domain.workers.events import (
     WorkerDisconnected,
     WorkerDrainRequested,
     WorkerEvent,
+    WorkerFirstOutput,
+    WorkerHealthChanged,
     WorkerLost,
     WorkerProvisioned,
     WorkerProvisioningError,
@@ -23,6 +25,7 @@ from hodei.kernel.errors import (
     UnauthenticatedError,
     WrongStateError,
 )
+from hodei.kernel.ids import JobId
 
 LOST_REPLY_WINDOW: Final = timedelta(minutes=2)
 """How long the same password with the same key gets the same certificate again."""
@@ -59,9 +62,13 @@ def admit(
     return None
 
 
-def provisioned(worker: Worker, handle: dict[str, str]) -> list[WorkerEvent]:
-    """The provider has made the instance."""
-    return [] if worker.has_ended or worker.handle == handle else [WorkerProvisioned(handle=handle)]
+def provisioned(
+    worker: Worker, handle: dict[str, str], steps: dict[str, float] | None = None
+) -> list[WorkerEvent]:
+    """The provider has made the instance, with steps that took so many seconds each."""
+    if worker.has_ended or worker.handle == handle:
+        return []
+    return [WorkerProvisioned(handle=handle, steps=steps or {})]
 
 
 def connect(worker: Worker, ready: WorkerReady) -> list[WorkerEvent]:
@@ -95,6 +102,18 @@ def drain(worker: Worker, *, by: str) -> list[WorkerEvent]:
     if worker.state in {WorkerState.DRAINING, WorkerState.REQUESTED}:
         return []
     return [WorkerDrainRequested(by=by)]
+
+
+def see(worker: Worker, *, is_seen: bool, message: str) -> list[WorkerEvent]:
+    """Its provider has lost sight of it, or sees it again."""
+    if worker.has_ended or worker.is_unseen is not is_seen:
+        return []
+    return [WorkerHealthChanged(is_seen=is_seen, message=message)]
+
+
+def speak(worker: Worker, *, job_id: JobId) -> list[WorkerEvent]:
+    """Output of a job of its is stored."""
+    return [] if worker.has_ended or worker.has_spoken else [WorkerFirstOutput(job_id=job_id)]
 
 
 def end(worker: Worker, *, why: Reason | None, message: str) -> list[WorkerEvent]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hodei.domain.jobs.reasons import Reason
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.placement.taints import Taint
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
 
@@ -31,6 +32,10 @@ class WorkerProvisioningRequested:
     offer: EnrolmentOffer
     for_job: JobId | None = None
     """The job whose waiting asked for it; None for the warm pool and for static ones."""
+    kind: WorkerKind | None = None
+    """What it is made for; None where all workers of the provider are alike."""
+    max_jobs: int = 0
+    """It leaves after so many jobs; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class WorkerProvisioned:
 
     handle: dict[str, str]
     """What the provider needs to find it again."""
+    steps: dict[str, float] = field(default_factory=dict[str, float])
+    """How many seconds each step of its making took, by the provider's names for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +118,21 @@ class WorkerStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealthChanged:
+    """Its provider lost sight of its instance, or sees it again. It may run on meanwhile."""
+
+    is_seen: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFirstOutput:
+    """The first byte of output of its first job is stored."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTerminated:
     """It is gone as intended; the provider has confirmed that nothing of it is left."""
 
@@ -135,6 +157,8 @@ WorkerEvent = (
     | WorkerReconnected
     | WorkerDrainRequested
     | WorkerStopped
+    | WorkerHealthChanged
+    | WorkerFirstOutput
     | WorkerTerminated
     | WorkerLost
 )

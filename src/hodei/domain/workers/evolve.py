@@ -5,11 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
+from hodei.domain.jobs.spec import Resources
 from hodei.domain.workers.events import (
     CertificateRenewed,
     WorkerDisconnected,
     WorkerDrainRequested,
     WorkerEvent,
+    WorkerFirstOutput,
+    WorkerHealthChanged,
     WorkerLost,
     WorkerProvisioned,
     WorkerProvisioningError,
@@ -45,6 +48,8 @@ def evolve(worker: Worker | None, event: WorkerEvent, at: datetime) -> Worker:
             resources=event.resources,
             offer=event.offer,
             for_job=event.for_job,
+            kind=event.kind,
+            max_jobs=event.max_jobs,
         )
     if worker is None:
         raise BrokenError(f"{type(event).__name__} comes before WorkerProvisioningRequested")
@@ -60,7 +65,7 @@ def evolve_all(worker: Worker | None, events: Iterable[WorkerEvent], at: datetim
     return worker
 
 
-def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa: C901, PLR0911 - one arm an event
+def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa: C901, PLR0911, PLR0912 - one arm an event
     match event:
         case WorkerProvisioned():
             provisioned = replace(worker, handle=event.handle)
@@ -88,7 +93,7 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
                 ready_at=at,
                 slots=event.slots,
                 labels=event.labels,
-                resources=event.resources,
+                resources=_granted(worker, event.resources),
                 taints=event.taints,
                 agent_version=event.agent_version,
                 hostname=event.hostname,
@@ -102,6 +107,10 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
             return _move(worker, WorkerState.DRAINING)
         case WorkerStopped():
             return replace(worker, connected=False)
+        case WorkerHealthChanged():
+            return replace(worker, is_unseen=not event.is_seen)
+        case WorkerFirstOutput():
+            return replace(worker, has_spoken=True)
         case WorkerTerminated():
             return replace(_move(worker, WorkerState.TERMINATED), connected=False, ended_at=at)
         case WorkerLost() | WorkerProvisioningError():
@@ -112,6 +121,23 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
             raise BrokenError(f"worker {worker.id} was requested twice")
         case _:
             assert_never(event)
+
+
+def _granted(worker: Worker, told: Resources) -> Resources:
+    """What it has: what it was made with, and what its agent tells where nothing was said.
+
+    An agent in a container sees the whole host.
+    """
+    if worker.kind is None:
+        return told
+    made = worker.resources
+    return replace(
+        told,
+        cpu_millicores=made.cpu_millicores or told.cpu_millicores,
+        memory_bytes=made.memory_bytes or told.memory_bytes,
+        gpu_count=made.gpu_count,
+        gpu_types=made.gpu_types,
+    )
 
 
 def _move(worker: Worker, to: WorkerState) -> Worker:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hodei.domain.jobs.reasons import Reason
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.placement.taints import Taint
 from hodei.domain.workers.events import EnrolmentOffer, WorkerRegistered
 from hodei.domain.workers.states import ENDED, WorkerState
@@ -36,6 +37,10 @@ class Worker:
     taints: tuple[Taint, ...] = ()
     offer: EnrolmentOffer
     for_job: JobId | None = None
+    kind: WorkerKind | None = None
+    """What it was made for; None where all workers of its provider are alike."""
+    max_jobs: int = 0
+    """It leaves after so many jobs; 0 is no limit."""
     handle: dict[str, str] | None = None
     """None until the provider has made the instance, and for static workers."""
     registration: Registration | None = None
@@ -49,6 +54,10 @@ class Worker:
     ready_at: datetime | None = None
     ended_at: datetime | None = None
     reason: Reason | None = None
+    is_unseen: bool = False
+    """Whether its provider has lost sight of its instance."""
+    has_spoken: bool = False
+    """Whether output of a job of its is stored."""
     name: str = ""
     hostname: str = ""
     agent_version: str = ""
