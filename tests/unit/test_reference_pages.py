@@ -92,18 +92,10 @@ def test_each_listed_error_has_the_listed_status(reason: str, status: str):
 def test_every_field_of_a_definition_is_described():
     page = (REFERENCE / "job-definition.md").read_text(encoding="utf-8")
     described = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", page))
-    nested = set(
-        [
-            "requirements",
-            "scheduling",
-            "selector",
-            "timeout",
-            "retry",
-            "script",
-            "job_id",
-            "container",
-        ]
-    )
+    nested = {
+        *("requirements", "scheduling", "selector", "timeout", "retry", "script"),
+        *("job_id", "container"),
+    }
     expected = {field.name for field in pb.JobDefinition.DESCRIPTOR.fields} - nested
     for name in nested:
         message = pb.JobDefinition.DESCRIPTOR.fields_by_name[name].message_type
