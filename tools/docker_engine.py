@@ -153,6 +153,9 @@ class Engine:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
         (self.directory / "dockerd.pid").unlink(missing_ok=True)
+        # The containerd of an engine that was killed dies with it; where nobody reaps it, the next
+        # engine would take what is left of it for alive, and wait for it in vain.
+        (self.directory / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def restart(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ends and starts it, with the same data and the same addresses."""

@@ -1,18 +1,20 @@
 """What every provider owes its callers, whatever it brings up.
 
-A provider joins with one entry of `FLEETS`.
+A provider joins with one more kind of `Fleet`.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from docker_engine import Engine
+from docker_images import BUSYBOX
 from hodei.kernel.ids import ClusterId, WorkerId
 from hodei.ports.providers import (
     Bootstrap,
@@ -22,6 +24,7 @@ from hodei.ports.providers import (
     ProvisionRequest,
     WatchGap,
 )
+from hodei.providers.docker import DockerOptions, DockerProvider, EngineAddress
 from hodei.providers.local import LocalProvider
 
 CLUSTER = ClusterId("conformance")
@@ -58,12 +61,39 @@ class LocalFleet:
         os.kill(int(handle.data["pid"]), signal.SIGKILL)
 
 
-FLEETS: dict[str, Callable[[Path], Fleet]] = {"local": LocalFleet}
+class DockerFleet:
+    """Containers of a real engine, in which a shell stands for the agent."""
+
+    def __init__(self, directory: Path, engine: Engine) -> None:
+        self._engine = engine
+        self._bundle = directory / "bundle"
+        self._bundle.mkdir()
+        agent = self._bundle / "hodei-agent"
+        agent.write_text("#!/bin/sh\ncat > /dev/null\nexec sleep 1000000\n")
+        agent.chmod(0o755)
+
+    def provider(self, cluster_id: ClusterId = CLUSTER) -> Provider:
+        return DockerProvider(
+            cluster_id=cluster_id,
+            address=EngineAddress(host=self._engine.host),
+            options=DockerOptions(
+                agent_bundle=self._bundle,
+                default_image=BUSYBOX,
+                slots=2,
+                max_workers=8,
+                labels={"disk": "fast"},
+            ),
+        )
+
+    async def break_instance(self, handle: Handle) -> None:
+        await asyncio.to_thread(self._engine.docker, "kill", handle.data["container"])
 
 
-@pytest.fixture(params=FLEETS)
+@pytest.fixture(params=["local", "docker"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
-    return FLEETS[request.param](tmp_path)
+    if request.param == "docker":
+        return DockerFleet(tmp_path, request.getfixturevalue("docker_engine"))
+    return LocalFleet(tmp_path)
 
 
 @pytest.fixture
@@ -116,7 +146,7 @@ async def test_provisioning_twice_finds_the_first(provider: Provider) -> None:
 async def test_provisioning_one_worker_many_times_at_once_makes_one(provider: Provider) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(provider.provision(request_for("w-1"))) for _ in range(8)]
-    assert len({task.result().data["pid"] for task in tasks}) == 1
+    assert all(task.result() == tasks[0].result() for task in tasks)
     assert len(await provider.list_owned()) == 1
 
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.fit import Containers
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.kernel.ids import ProviderName, WorkerId
 from hodei.ports.providers import (
     Capabilities,
@@ -11,6 +13,7 @@ from hodei.ports.providers import (
     InstanceEvent,
     InstanceStopped,
     ProvisionRequest,
+    SightChanged,
     WatchGap,
 )
 
@@ -30,6 +33,8 @@ class FakeProvider:
         labels: dict[str, str] | None = None,
         resources: Resources = Resources(),
         confirms_destroy: bool = True,
+        containers: Containers | None = None,
+        max_jobs_per_worker: int = 0,
     ) -> None:
         self._name = ProviderName(name)
         self._capabilities = Capabilities(
@@ -39,8 +44,14 @@ class FakeProvider:
             labels=labels or {},
             confirms_destroy=confirms_destroy,
             is_on_this_host=True,
+            containers=containers,
+            max_jobs_per_worker=max_jobs_per_worker,
         )
         self.instances: dict[WorkerId, Handle] = {}
+        self.prepared: list[WorkerKind | None] = []
+        self.on_prepare: Callable[[WorkerKind | None], None] = lambda kind: None
+        self.prepare_gate = asyncio.Event()
+        self.prepare_gate.set()
         self.requests: list[ProvisionRequest] = []
         self.destroyed: list[WorkerId] = []
         self.on_provision: Callable[[ProvisionRequest], None] = lambda request: None
@@ -64,6 +75,11 @@ class FakeProvider:
 
     async def stop(self) -> None:
         """Holds nothing."""
+
+    async def prepare(self, kind: WorkerKind | None) -> None:
+        self.prepared.append(kind)
+        self.on_prepare(kind)
+        await self.prepare_gate.wait()
 
     async def provision(self, request: ProvisionRequest) -> Handle:
         self.requests.append(request)
@@ -98,6 +114,10 @@ class FakeProvider:
         """The instance ends by itself."""
         del self.instances[worker_id]
         self._tell(worker_id, reason)
+
+    def see(self, *, is_seen: bool) -> None:
+        """The infrastructure goes away, or comes back."""
+        self._events.put_nowait(SightChanged(is_seen=is_seen, message="as the test says"))
 
     def lose_sight(self) -> None:
         """Events may have been missed."""

@@ -8,8 +8,9 @@ from hodei.application.links import Heartbeat, Run, Usage
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.states import JobState
+from hodei.domain.workers.events import WorkerHealthChanged
 from hodei.domain.workers.states import WorkerState
-from hodei.kernel.ids import WorkerId
+from hodei.kernel.ids import Position, WorkerId
 from hodei.ports.providers import Handle, ProviderUnavailableError
 from support.builders import result, spec, started
 from support.fake_provider import FakeProvider
@@ -287,3 +288,23 @@ async def test_what_is_being_taken_down_at_a_stop_is_gone_on_with_by_the_next_st
     plane.run_all()
     await plane.settle()
     assert (await plane.job(job.id)).state is JobState.FAILED
+
+
+async def test_a_provider_that_loses_sight_says_so_in_its_workers_histories_and_ends_nothing(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    provider.see(is_seen=False)
+    provider.see(is_seen=False)
+    await plane.settle()
+    assert (await plane.worker(agent.id)).is_unseen
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    provider.see(is_seen=True)
+    await plane.settle()
+    worker = await plane.worker(agent.id)
+    assert (worker.is_unseen, worker.state) == (False, WorkerState.READY)
+    events = await plane.store.read_events(
+        after=Position(0), limit=100, streams=[f"worker:{agent.id}"]
+    )
+    told = [each.event for each in events if isinstance(each.event, WorkerHealthChanged)]
+    assert [each.is_seen for each in told] == [False, True]

@@ -19,7 +19,8 @@ from hodei.kernel.errors import UnavailableError
 from hodei.kernel.ids import ProviderName, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.lifecycle.wake import Wake
-from hodei.ports.providers import Handle, InstanceStopped, Provider, WatchGap
+from hodei.ports.providers import Handle, InstanceStopped, Provider, SightChanged, WatchGap
+from hodei.ports.stores import StoreUnavailableError
 
 log = structlog.get_logger()
 
@@ -80,6 +81,10 @@ class WatchWorkers:
             match event:
                 case InstanceStopped():
                     self._stopped(event)
+                case SightChanged():
+                    self._tasks.start(
+                        self._note_sight(provider, event), name=f"sight of {provider.name}"
+                    )
                 case WatchGap():
                     # Beside the watch: leftovers may take long to die, and the next event is
                     # somebody's lost worker.
@@ -118,6 +123,27 @@ class WatchWorkers:
             await self._journal.change_worker(
                 worker.id, lambda current: decide.provisioned(current, handle.data)
             )
+
+    async def _note_sight(self, provider: Provider, event: SightChanged) -> None:
+        """Writes into the workers' histories that nobody sees them, or that somebody does again.
+
+        Nothing else follows: their streams show whether they run, and their leases hold.
+        """
+        note = log.info if event.is_seen else log.warning
+        note("provider_sight", provider=provider.name, is_seen=event.is_seen, message=event.message)
+        for member in self._fleet.members():
+            worker = member.worker
+            if worker.provider != provider.name or member.is_ending:
+                continue
+            try:
+                await self._journal.change_worker(
+                    worker.id,
+                    lambda current: decide.see(
+                        current, is_seen=event.is_seen, message=event.message
+                    ),
+                )
+            except StoreUnavailableError as error:
+                log.warning("provider_sight_not_noted", worker_id=worker.id, message=str(error))
 
     async def _reconcile_at_last(self, provider: Provider) -> None:
         while True:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.fit import Containers
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.kernel.errors import RefusedError, UnavailableError
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId
 
@@ -13,6 +15,13 @@ class ProviderUnavailableError(UnavailableError):
     """The provider cannot be reached or cannot serve now; another try may help."""
 
     code = "PROVIDER_UNAVAILABLE"
+
+
+class KindUnavailableError(ProviderUnavailableError):
+    """Workers of one kind cannot be made now, such as those of an image that cannot be fetched.
+
+    Another try may help; those of other kinds are not concerned.
+    """
 
 
 class ProvisioningRefusedError(RefusedError):
@@ -50,6 +59,8 @@ class ProvisionRequest:
     bootstrap: Bootstrap
     resources: Resources = Resources()
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    kind: WorkerKind | None = None
+    """What to make, where the provider makes more than one kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +71,8 @@ class Handle:
     worker_id: WorkerId
     data: dict[str, str]
     """The provider's own; a local one's has `pid`."""
+    steps: dict[str, float] = field(default_factory=dict[str, float], compare=False)
+    """How many seconds each step took, where the instance was made just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +92,18 @@ class WatchGap:
     """Events may have been missed: look at every instance."""
 
 
-InstanceEvent = InstanceStopped | WatchGap
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SightChanged:
+    """The provider cannot see its instances any more, or sees them again.
+
+    They may run on meanwhile. A `WatchGap` follows once they are seen again.
+    """
+
+    is_seen: bool
+    message: str
+
+
+InstanceEvent = InstanceStopped | WatchGap | SightChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +119,10 @@ class Capabilities:
     confirms_destroy: bool = True
     """Whether `destroy` returns only when every process of the instance is gone."""
     is_on_this_host: bool = False
+    containers: Containers | None = None
+    """Set where a worker is made for the kind of job that it is wanted for."""
+    max_jobs_per_worker: int = 0
+    """A worker leaves after so many jobs; 0 is no limit."""
 
 
 class Provider(Protocol):
@@ -119,6 +147,17 @@ class Provider(Protocol):
 
     async def stop(self) -> None:
         """Lets go of everything but the instances, which live on. Idempotent."""
+        ...
+
+    async def prepare(self, kind: WorkerKind | None) -> None:
+        """Gets what instances of a kind need and what takes long, such as their image.
+
+        Idempotent; `provision` does not depend on it. Cancelled, it may be begun again.
+
+        Raises:
+            ProviderUnavailableError: Another try may help.
+            ProvisioningRefusedError: None will.
+        """
         ...
 
     async def provision(self, request: ProvisionRequest) -> Handle:

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId, is_valid_id
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.providers import (
@@ -131,6 +132,9 @@ class LocalProvider:
             zygote, self._zygote = self._zygote, None
         if zygote is not None:
             await zygote.stop()
+
+    async def prepare(self, kind: WorkerKind | None) -> None:
+        """Nothing: all its workers are alike, and the zygote is ready."""
 
     async def provision(self, request: ProvisionRequest) -> Handle:
         """Starts a worker. One of the same id that runs, or is being started, is found."""
