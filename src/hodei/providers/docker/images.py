@@ -15,7 +15,7 @@ from hodei.domain.jobs.container import PullPolicy
 from hodei.ports.providers import ProvisioningRefusedError
 from hodei.providers.docker.engine import Engine
 from hodei.providers.docker.refusals import of_image
-from hodei.providers.docker.registry_logins import login_for, with_registry
+from hodei.providers.docker.registry_logins import login_for, registry_of
 
 log = structlog.get_logger()
 
@@ -42,6 +42,8 @@ class Images:
         # Each lock is there as long as somebody holds it or waits for it.
         self._fetching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._fetched_at: dict[str, float] = {}
+        self.default_registry = ""
+        """Of images that name none, as the engine says."""
 
     async def ensure(self, image: str, policy: PullPolicy, platform: str = "") -> ImageFacts:
         """Sees to it that the engine has the image. Those who ask at once wait for one fetch.
@@ -94,14 +96,14 @@ class Images:
         )
 
     async def _fetch(self, image: str, platform: str) -> None:
-        registry, full_name = with_registry(image)
+        registry = registry_of(image, default=self.default_registry)
         login = await asyncio.to_thread(login_for, registry, self._registry_auth_file)
+        # With a login the client wants a name that has a slash; this is the same image.
+        name = image if login is None or "/" in image else f"library/{image}"
         log.info("image_pulling", image=image, registry=registry)
         try:
             async with self._engine.asked(_PULLED_WITHIN_S) as docker:
-                await docker.images.pull(
-                    image if login is None else full_name, auth=login, platform=platform or None
-                )
+                await docker.images.pull(name, auth=login, platform=platform or None)
         except DockerError as error:
             raise of_image(error, image) from error
         log.info("image_pulled", image=image)

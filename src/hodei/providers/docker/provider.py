@@ -193,6 +193,7 @@ class DockerProvider:
                 "containers; the agent needs one for Linux"
             )
         self._architecture = architecture_of(info)
+        self._images.default_registry = str(info.get("IndexServerAddress", ""))
         self._host = Resources(
             cpu_millicores=int(info["NCPU"]) * 1000,
             memory_bytes=int(info["MemTotal"]),
