@@ -86,6 +86,10 @@ dev-docker: $(DEV) ## Start a Docker engine of the checkout's own and print its 
 agent-bundle: $(DEV) ## Build the agent for any image into build/agent-bundle; ARCH=arm64 for another machine
 	@PYTHONPATH=tools $(BIN)/python -m agent_bundle $(if $(ARCH),--arch $(ARCH))
 
+.PHONY: worker-image
+worker-image: $(DEV) ## Build the image hodei-worker in the engine of DOCKER_HOST; BASE=image instead of a Debian made here
+	@$(BIN)/python tools/worker_image.py $(if $(BASE),--base $(BASE))
+
 .PHONY: db-migrate
 db-migrate: $(RUNTIME) ## Bring the database of HODEI_DATABASE_URL, or else .hodei, to this version's schema
 	@$(BIN)/hodei db migrate

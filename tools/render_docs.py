@@ -112,6 +112,12 @@ def server_settings() -> str:
     return "\n".join(lines)
 
 
+def make_targets() -> str:
+    """What `make` can do, in the order of the Makefile."""
+    found = re.findall(r"^([a-z-]+):.*## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return "\n".join(["| target | it does |", "|-|-|", *(f"| `{n}` | {w} |" for n, w in found)])
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "job-states": job_states,
     "attempt-states": attempt_states,
@@ -119,6 +125,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "job-events": lambda: event_table(job_events.JobEvent),
     "worker-events": lambda: event_table(worker_events.WorkerEvent),
     "server-settings": server_settings,
+    "make-targets": make_targets,
 }
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from acceptance.harness import HodeiServer, eventually
+from hodei.kernel.version import VERSION
 from hodei.lifecycle.system_clock import SystemClock
 from hodei.sdk import Invitation
 from hodei.wire import hodei_all_in_one_pb2 as pb
@@ -86,7 +87,7 @@ def register(
         return rpc.WorkerAgentServiceStub(channel).Register(
             pb.RegisterWorkerRequest(
                 auth_token=otp,
-                worker_info=pb.WorkerInfo(worker_id=pb.WorkerId(value=worker_id)),
+                worker_info=pb.WorkerInfo(worker_id=pb.WorkerId(value=worker_id), version=VERSION),
                 csr_der=key.csr_der,
             ),
             timeout=10,
@@ -235,7 +236,7 @@ def stream_of(
         stream.send(
             hello=pb.WorkerHello(
                 worker_id=worker_id,
-                agent_version="0",
+                agent_version=VERSION,
                 slots=1,
                 info=pb.WorkerInfo(
                     worker_id=pb.WorkerId(value=worker_id),

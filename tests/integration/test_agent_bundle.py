@@ -125,11 +125,15 @@ async def test_what_an_image_sets_changes_its_jobs_and_not_the_agent(
     await asyncio.to_thread(subprocess.run, command, check=True)
     library.chmod(0o755)
     inside = "/usr/lib/libnss_loaded.so.2"
+    provider = (
+        "openssl_conf = a\n[a]\nproviders = b\n[b]\nloaded = c\n[c]\n"
+        f"module = {inside}\nactivate = 1\n"
+    )
     files = {
         "/etc/ld.so.preload": inside,
         "/etc/nsswitch.conf": "hosts: loaded files dns\npasswd: loaded files\ngroup: loaded files\n",
-        "/etc/hostile.cnf": "openssl_conf = a\n[a]\nproviders = b\n[b]\nloaded = c\n[c]\n"
-        f"module = {inside}\nactivate = 1\n",
+        "/etc/hostile.cnf": provider,
+        "/usr/lib/ssl/openssl.cnf": provider,
     }
     options = [*environment_options(HOSTILE), "--volume", f"{library}:{inside}:ro"]
     for number, (path, content) in enumerate(files.items()):

@@ -97,6 +97,24 @@ async def test_an_id_that_can_be_nobodys_and_a_request_that_is_none_are_refused(
     assert code is Code.INVALID_ARGUMENT
 
 
+async def test_an_agent_of_another_release_is_told_so_at_both_doors(site: Site) -> None:
+    invitation, key = await site.invite(), Key.make()
+    for version, code, words in (
+        ("99.0.0", Code.FAILED_PRECONDITION, "upgrade the server first"),
+        ("", Code.INVALID_ARGUMENT, "worker_info.version: is ''"),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await site.register(invitation.worker_id, invitation.otp, key, version=version)
+        assert raised.value.code() is code
+        assert words in (raised.value.details() or "")
+    # Neither has used the password up.
+    await site.register(invitation.worker_id, invitation.otp, key)
+    worker = await site.join()
+    for version, code in (("99.0.0", Code.UNAVAILABLE), ("latest", Code.INVALID_ARGUMENT)):
+        async with worker.stream(version=version) as stream:
+            assert (await stream.ended())[0] is code
+
+
 async def test_a_flood_of_bytes_at_the_enrolment_port_is_not_read(site: Site) -> None:
     invitation = await site.invite()
     with pytest.raises(grpc.aio.AioRpcError) as raised:

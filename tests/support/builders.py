@@ -9,6 +9,7 @@ from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.domain.jobs.spec import Exec, JobSpec
 from hodei.domain.logs import LogChunk, LogStream
 from hodei.domain.workers.events import WorkerReady
+from hodei.kernel.version import VERSION
 from support.chance import NOON
 
 TRUE = JobSpec(command=Exec(argv=(b"true",)))
@@ -27,7 +28,7 @@ def ready(**changes: object) -> WorkerReady:
         "labels": {},
         "resources": TRUE.resources,
         "taints": (),
-        "agent_version": "0",
+        "agent_version": VERSION,
         "hostname": "here",
         "name": "",
     }

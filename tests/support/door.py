@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from hodei.kernel.version import VERSION
 from hodei.server.addresses import Addresses
 from hodei.server.config import LocalProviderConfig, ServerConfig
 from hodei.server.run import running_server
@@ -120,7 +121,9 @@ class Site:
     async def invite(self, **labels: str) -> pb.InviteWorkerResponse:
         return await self.workers.InviteWorker(pb.InviteWorkerRequest(labels=labels))
 
-    async def register(self, worker_id: str, otp: str, key: Key) -> pb.RegisterWorkerResponse:
+    async def register(
+        self, worker_id: str, otp: str, key: Key, *, version: str = VERSION
+    ) -> pb.RegisterWorkerResponse:
         """Speaks to the enrolment port."""
         credentials = grpc.ssl_channel_credentials(self.root_pem)
         async with grpc.aio.secure_channel(
@@ -128,7 +131,7 @@ class Site:
         ) as channel:
             request = pb.RegisterWorkerRequest(
                 auth_token=otp,
-                worker_info=pb.WorkerInfo(worker_id=pb.WorkerId(value=worker_id)),
+                worker_info=pb.WorkerInfo(worker_id=pb.WorkerId(value=worker_id), version=version),
                 csr_der=key.csr_der,
             )
             return await rpc.WorkerAgentServiceStub(channel).Register(request, timeout=WITHIN_S)
@@ -175,13 +178,17 @@ class Worker:
 
     @asynccontextmanager
     async def stream(
-        self, *held: pb.HeldJob, slots: int = 1, worker_id: str = ""
+        self,
+        *held: pb.HeldJob,
+        slots: int = 1,
+        worker_id: str = "",
+        version: str = VERSION,
     ) -> AsyncIterator["Stream"]:
         """A stream after its hello."""
         async with self.opening() as stream:
             hello = pb.WorkerHello(
                 worker_id=worker_id or self.id,
-                agent_version="0",
+                agent_version=version,
                 slots=slots,
                 held=held,
                 info=pb.WorkerInfo(labels=self.labels),

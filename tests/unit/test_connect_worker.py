@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from hodei.application.connect_worker import ConnectWorker, Rhythm
 from hodei.application.links import Cancel, DrainOrder, HeldAttempt, Hello, Output, Run, Welcome
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.states import AttemptState, JobState
 from hodei.domain.logs import LogStream
 from hodei.domain.workers.events import WorkerTerminated
 from hodei.domain.workers.states import WorkerState
-from hodei.kernel.errors import UnauthenticatedError, WrongStateError
+from hodei.domain.workers.versions import AgentVersionError
+from hodei.kernel.errors import UnauthenticatedError, UnavailableError, WrongStateError
 from hodei.kernel.ids import FencingToken, JobId, WorkerId
+from hodei.kernel.version import VERSION
 from hodei.ports.pki import WorkerIdentity
 from hodei.ports.stores import Batch, StoreUnavailableError
 from support.builders import chunk, ready, result, spec, started
@@ -362,3 +365,45 @@ async def test_a_start_gives_back_jobs_whose_worker_ended_in_the_moment_of_a_cra
     await other.connect()
     await plane.settle()
     assert runs(other) == ["a"]
+
+
+def at_version(plane: Plane, version: str) -> ConnectWorker:
+    """The same, at a server of this version."""
+    return ConnectWorker(plane.parts, Rhythm(heartbeat_interval_s=15, lease_s=60), version=version)
+
+
+async def test_an_agent_of_the_release_before_finishes_its_job_and_goes(plane: Plane) -> None:
+    plane.connector = at_version(plane, "1.0.0")
+    agent = await plane.static_agent(agent_version="1.0.0")
+    job = await given(plane, agent)
+    await agent.say(started(job))
+    await agent.disconnect()
+    plane.connector = at_version(plane, "1.1.0")
+    await agent.connect(agent.holds(job))
+    worker = await plane.worker(agent.id)
+    assert worker.state is WorkerState.DRAINING
+    assert agent.link.of(DrainOrder) == [DrainOrder(terminate=True)]
+    assert agent.link.of(Welcome)[0].verdicts[0].keep
+    await agent.say(result(job))
+    assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_a_new_agent_of_the_release_before_serves(plane: Plane) -> None:
+    plane.connector = at_version(plane, "1.1.0")
+    agent = await plane.static_agent(agent_version="1.0.0")
+    await given(plane, agent)
+    assert agent.link.of(DrainOrder) == []
+
+
+async def test_an_older_agent_is_refused_for_good_and_a_newer_one_for_now(plane: Plane) -> None:
+    agent = await plane.static_agent(agent_version=VERSION)
+    await agent.disconnect()
+    plane.connector = at_version(plane, "9.9.0")
+    with pytest.raises(AgentVersionError, match="too old"):
+        await agent.connect()
+    plane.connector = at_version(plane, "0.0.1")
+    with pytest.raises(UnavailableError, match="upgrade this one too"):
+        await agent.connect()
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert member.link is None

@@ -368,6 +368,7 @@ def test_a_hello_that_cannot_be_is_refused_whole():
         decode_worker_ready(hello)
     assert {each.field for each in raised.value.violations} == {
         "hello.slots",
+        "hello.agent_version",
         "hello.info.labels['a b']",
         "hello.info.name",
     }

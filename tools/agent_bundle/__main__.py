@@ -3,12 +3,12 @@
 import argparse
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 from agent_bundle.build import build
 from agent_bundle.programs import run
 from agent_bundle.recipe import ARCHITECTURES, ROOT, BuildError
+from hodei.kernel.version import VERSION
 
 
 def main() -> int:
@@ -16,11 +16,10 @@ def main() -> int:
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES), help="else this machine's")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "agent-bundle")
     options = parser.parse_args()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     began = time.monotonic()
     try:
         arch = options.arch or run(["dpkg", "--print-architecture"]).strip()
-        bundle = build(ARCHITECTURES[arch], options.output, project["version"])
+        bundle = build(ARCHITECTURES[arch], options.output, VERSION)
     except BuildError as error:
         print(f"agent-bundle: {error}", file=sys.stderr)
         return 1

@@ -26,9 +26,11 @@ from hodei.domain.logs import LogStream
 from hodei.domain.workers import decide
 from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.states import WorkerState
+from hodei.domain.workers.versions import Release, check_new, compare
 from hodei.domain.workers.worker import Worker
-from hodei.kernel.errors import WrongStateError
+from hodei.kernel.errors import UnavailableError, WrongStateError
 from hodei.kernel.ids import JobId, WorkerId
+from hodei.kernel.version import VERSION
 from hodei.ports.pki import WorkerIdentity
 
 log = structlog.get_logger()
@@ -47,9 +49,10 @@ class Rhythm:
 class ConnectWorker:
     """The use case behind `WorkerStream`."""
 
-    def __init__(self, parts: SessionParts, rhythm: Rhythm) -> None:
+    def __init__(self, parts: SessionParts, rhythm: Rhythm, *, version: str = VERSION) -> None:
         self._parts = parts
         self._rhythm = rhythm
+        self._version = version
 
     async def open(self, identity: WorkerIdentity, hello: Hello, link: Link) -> WorkerSession:
         """Makes `link` the worker's stream; an older one is closed.
@@ -57,8 +60,11 @@ class ConnectWorker:
         Raises:
             UnauthenticatedError: The certificate is not a current one of the worker.
             WrongStateError: The worker has ended, or is being taken down.
-            UnavailableError: A store is away; nothing has become of `link`.
+            AgentVersionError: Its agent is too old for this server.
+            UnavailableError: A store is away, or the agent is newer than this server; nothing has
+                become of `link`.
         """
+        release = self._release(identity.worker_id, hello.ready.agent_version)
         member = self._living(identity.worker_id)
         held = _Held(hello.held)
         stored = await self._stored_ends(identity.worker_id, held)
@@ -66,7 +72,7 @@ class ConnectWorker:
         def connect(worker: Worker) -> list[WorkerEvent]:
             check_identity(worker, identity)
             ready = replace(hello.ready, session_epoch=worker.session_epoch + 1)
-            return decide.connect(worker, ready)
+            return decide.connect(worker, ready, is_outdated=release is Release.BEFORE)
 
         worker = await self._parts.journal.change_worker(identity.worker_id, connect)
         await self._settle_forgotten(worker.id, held)
@@ -101,6 +107,16 @@ class ConnectWorker:
             session.worker_id,
             lambda worker: decide.disconnect(worker, session_epoch=session.epoch, message=message),
         )
+
+    def _release(self, worker_id: WorkerId, agent_version: str) -> Release:
+        release = compare(agent_version, self._version)
+        if release is Release.NEWER:
+            # It was enrolled by a newer server, and may hold jobs: it looks for one again.
+            raise UnavailableError(
+                f"agent {agent_version} of worker {worker_id} is newer than this server"
+                f" ({self._version}): upgrade this one too"
+            )
+        return release if release is not Release.OLDER else check_new(agent_version, self._version)
 
     def _living(self, worker_id: WorkerId) -> Member:
         member = self._parts.fleet.get(worker_id)

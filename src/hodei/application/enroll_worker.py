@@ -9,9 +9,11 @@ from hodei.application.journal import ConflictError, Journal, worker_write
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.domain.workers import decide
 from hodei.domain.workers.events import CertificateRenewed, WorkerEvent, WorkerRegistered
+from hodei.domain.workers.versions import Release, check_new
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import PermissionDeniedError, RefusedError, UnauthenticatedError
 from hodei.kernel.ids import WorkerId
+from hodei.kernel.version import VERSION
 from hodei.ports.pki import CertificateAuthority, IssuedCertificate, WorkerIdentity
 from hodei.ports.stores import WorkerStore
 
@@ -37,23 +39,28 @@ class EnrollWorker:
         authority: CertificateAuthority,
         passwords: OneTimePasswords,
         counters: Counters,
+        version: str = VERSION,
     ) -> None:
         self._journal = journal
         self._workers = workers
         self._authority = authority
         self._passwords = passwords
         self._counters = counters
+        self._version = version
 
-    async def enroll(self, *, worker_id: WorkerId, password: str, csr_der: bytes) -> Enrolled:
+    async def enroll(
+        self, *, worker_id: WorkerId, password: str, csr_der: bytes, agent_version: str
+    ) -> Enrolled:
         """Issues a certificate for the request's key; the same one for a repeated call.
 
         Raises:
             UnauthenticatedError: The password does not open the door.
             PermissionDeniedError: It was used before with another key; an alarm is logged.
             BadCsrError: The certificate request is not acceptable.
+            AgentVersionError: The agent is too old or too new; the password stays good.
         """
         try:
-            return await self._enroll(worker_id, password, csr_der)
+            return await self._enroll(worker_id, password, csr_der, agent_version)
         except RefusedError as error:
             self._counters.add("enrolments_refused")
             is_alarm = isinstance(error, PermissionDeniedError)
@@ -61,7 +68,9 @@ class EnrollWorker:
             note("enrolment_refused", worker_id=worker_id, code=error.code, message=str(error))
             raise
 
-    async def _enroll(self, worker_id: WorkerId, password: str, csr_der: bytes) -> Enrolled:
+    async def _enroll(
+        self, worker_id: WorkerId, password: str, csr_der: bytes, agent_version: str
+    ) -> Enrolled:
         key_hash = self._authority.key_hash(csr_der)
         otp_hmac = self._passwords.recognise(worker_id, password)
         while True:
@@ -72,6 +81,10 @@ class EnrollWorker:
                 raise UnauthenticatedError("the one-time password is not valid")
             if before is not None:
                 return Enrolled(worker=worker, chain_pem=before.event.chain_pem)
+            if check_new(agent_version, self._version) is Release.BEFORE:
+                log.warning(
+                    "agent_of_the_release_before", worker_id=worker_id, agent_version=agent_version
+                )
             issued = self._authority.issue_worker(csr_der, worker_id, now)
             write = worker_write(worker, [_registered(issued)], now)
             try:

@@ -13,6 +13,7 @@ from hodei.domain.jobs.spec import Exec, JobSpec, LogPolicy, Resources, Script
 from hodei.domain.logs import LogChunk, LogStream
 from hodei.domain.placement.taints import Taint
 from hodei.domain.workers.events import WorkerReady
+from hodei.domain.workers.versions import check_version
 from hodei.kernel.errors import BrokenError, FieldViolation, InvalidFieldsError
 from hodei.kernel.ids import FencingToken, JobId
 from hodei.wire import hodei_all_in_one_pb2 as pb
@@ -223,6 +224,7 @@ def decode_worker_ready(hello: pb.WorkerHello) -> WorkerReady:
         *limits.check_line("hello.info.name", info.name),
         *limits.check_line("hello.info.hostname", info.hostname),
         *limits.check_line("hello.agent_version", hello.agent_version),
+        *check_version("hello.agent_version", hello.agent_version),
     ]
     if not 1 <= hello.slots <= MAX_SLOTS:
         violations.append(

@@ -21,6 +21,7 @@ from hodei.application.counters import Counters
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.enroll_worker import EnrollWorker
 from hodei.application.session import WorkerSession
+from hodei.domain.workers.versions import check_version
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import (
     HodeiError,
@@ -73,10 +74,14 @@ class EnrolmentService(pb_grpc.WorkerAgentServiceServicer):
         if not is_valid_id(worker_id):
             self._cases.counters.add("enrolments_refused")
             raise InvalidFieldsError.of("worker_info.worker_id.value", f"is no id: {ID_RULE}")
+        if violations := check_version("worker_info.version", request.worker_info.version):
+            self._cases.counters.add("enrolments_refused")
+            raise InvalidFieldsError(violations)
         enrolled = await self._cases.enroll.enroll(
             worker_id=WorkerId(worker_id),
             password=request.auth_token,
             csr_der=request.csr_der,
+            agent_version=request.worker_info.version,
         )
         return pb.RegisterWorkerResponse(
             worker_id=pb.WorkerId(value=enrolled.worker.id),

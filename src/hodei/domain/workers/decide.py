@@ -71,8 +71,15 @@ def provisioned(
     return [WorkerProvisioned(handle=handle, steps=steps or {})]
 
 
-def connect(worker: Worker, ready: WorkerReady) -> list[WorkerEvent]:
+def connect(worker: Worker, ready: WorkerReady, *, is_outdated: bool = False) -> list[WorkerEvent]:
     """A stream of the worker is up.
+
+    Args:
+        worker: The worker.
+        ready: What it says of itself.
+        is_outdated: Whether its agent is of the release before the server's. One that was there
+            before finishes its jobs and goes. A new one serves: whoever made it made it so, and
+            the next would be no newer.
 
     Raises:
         WrongStateError: The worker has ended; its agent must end too.
@@ -81,7 +88,9 @@ def connect(worker: Worker, ready: WorkerReady) -> list[WorkerEvent]:
         raise WrongStateError(f"worker {worker.id} has ended as {worker.state}")
     if worker.ready_at is None and worker.state is not WorkerState.DRAINING:
         return [ready]
-    return [WorkerReconnected(session_epoch=ready.session_epoch)]
+    reconnected = WorkerReconnected(session_epoch=ready.session_epoch)
+    leaving = drain(worker, by="the server: its agent is outdated") if is_outdated else []
+    return [reconnected, *leaving]
 
 
 def disconnect(worker: Worker, *, session_epoch: int, message: str) -> list[WorkerEvent]:
