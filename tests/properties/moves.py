@@ -122,6 +122,10 @@ def _retry(job: Job, now: datetime, chance: Chance) -> list[JobEvent]:
     return decide.retry(job, by="somebody")
 
 
+def _give_up(job: Job, now: datetime, chance: Chance) -> list[JobEvent]:
+    return decide.give_up(job, message="no worker can be made")
+
+
 def _fall_due(job: Job, now: datetime, chance: Chance) -> list[JobEvent]:
     return decide.fall_due(job, now=now)
 
@@ -135,6 +139,7 @@ JOB_MOVES: Final[tuple[JobMove, ...]] = (
     _lose,
     *_ONWARDS * 2,
     _cancel,
+    _give_up,
     *_ONWARDS,
 )
 

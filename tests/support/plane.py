@@ -24,11 +24,12 @@ from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import Journal
-from hodei.application.keep_pool import PoolKeeper, PoolRules
+from hodei.application.keep_pool import PoolHands, PoolKeeper, PoolRules
 from hodei.application.links import FromWorker, HeldAttempt, Hello
 from hodei.application.log_hub import LogHub
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.provision_worker import Doors, ProvisionWorker
+from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retry_job import RetryJob
 from hodei.application.session import SessionParts, WorkerSession
 from hodei.application.submit_jobs import NewJob, SubmitJobs
@@ -143,8 +144,11 @@ class Plane:
         self.drainer = DrainWorker(journal=self.journal, fleet=self.fleet)
         self.pool = PoolKeeper(
             fleet=self.fleet,
-            provisioner=self.provisioner,
-            drainer=self.drainer,
+            hands=PoolHands(
+                provisioner=self.provisioner,
+                drainer=self.drainer,
+                refuser=RefuseJobs(journal=self.journal, jobs=self.store),
+            ),
             clock=self.clock,
             ids=self.ids,
             pools=[(provider, rules) for provider in self.providers],
@@ -168,7 +172,7 @@ class Plane:
         self.fleet.on_slots(self.dispatcher.notify)
         self.fleet.on_change(self.pool.notify)
         self.fleet.on_change(self.watch.notify)
-        self.bus.listen(Reactions(self.dispatcher, self.due, self.hub))
+        self.bus.listen(Reactions(self.dispatcher, self.due, self.hub, self.drainer))
         self.parts = SessionParts(
             journal=self.journal,
             fleet=self.fleet,

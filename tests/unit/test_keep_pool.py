@@ -153,7 +153,7 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_o
         plane.fleet.changed()
         await plane.settle()
         assert len(provider.requests) == failed
-        assert plane.pool.troubles() == {ProviderName("fake"): "it is on fire"}
+        assert plane.pool.troubles(Demand()) == {ProviderName("fake"): "it is on fire"}
         plane.clock.jump(60)
         plane.fleet.changed()
         await plane.settle()
@@ -167,7 +167,7 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_o
             await plane.agent_of(provider)
             await plane.settle()
             assert len(provider.requests) == failed + min(expected, 5)
-        assert plane.pool.troubles() == {}
+        assert plane.pool.troubles(Demand()) == {}
 
 
 def failing(times: int) -> Callable[[object], None]:
@@ -192,7 +192,7 @@ async def test_a_store_that_is_away_is_not_held_against_the_provider(
         await plane.settle()
         assert plane.store.failed == 10
         assert len(provider.requests) == 1
-        assert plane.pool.troubles() == {}
+        assert plane.pool.troubles(Demand()) == {}
 
 
 async def test_a_store_that_is_away_is_not_asked_again_at_once() -> None:

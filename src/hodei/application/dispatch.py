@@ -4,14 +4,16 @@ Claim, attempt number and token commit together; then the job goes down its work
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import structlog
 
 from hodei.application.fleet import Fleet, Member
 from hodei.application.give_back_orphans import GiveBackOrphans
-from hodei.application.journal import ConflictError, Journal, job_write
+from hodei.application.journal import ConflictError, Journal, job_write, worker_write
 from hodei.application.links import Run
 from hodei.domain.jobs import decide
 from hodei.domain.jobs.events import JobAssigned
@@ -20,6 +22,7 @@ from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.demand import Demand, demand_of
 from hodei.domain.placement.fit import fits_beside, misfits, preference
 from hodei.domain.placement.scaling import Waiting
+from hodei.domain.workers import decide as worker_decisions
 from hodei.kernel.clock import IdSource
 from hodei.kernel.ids import JobId, WorkerId
 from hodei.lifecycle.wake import Wake
@@ -29,6 +32,7 @@ from hodei.ports.stores import (
     QueuedDemand,
     StoredEvent,
     StoreUnavailableError,
+    WorkerWrite,
 )
 
 log = structlog.get_logger()
@@ -40,6 +44,7 @@ _RETRY_AFTER_S = 0.5
 _RESERVED_FOR_S = 1.0
 """Wait before jobs are asked for again that the store keeps for another server."""
 _MOST_REMEMBERED_FITS = 100_000
+_LAST_JOB = "the pool: it has its last job"
 
 
 @dataclass(slots=True)
@@ -171,8 +176,11 @@ class Dispatcher:
                 events = decide.assign(job, worker_id=member.worker.id, draw=self._ids.token_bits())
                 writes.append(job_write(job, events, at))
             correlation = left[0][0].id if len(left) == 1 else ""
+            workers = _leaving_after(left, at)
             try:
-                await self._journal.commit(at=at, jobs=writes, correlation_id=correlation)
+                await self._journal.commit(
+                    at=at, jobs=writes, workers=workers, correlation_id=correlation
+                )
             except ConflictError as conflict:
                 # Cancelled, or otherwise changed, since it was read: the others go on.
                 moved_on = set(conflict.streams)
@@ -181,6 +189,20 @@ class Dispatcher:
             if any(self._fleet.get(member.worker.id) is not member for _, member in left):
                 await self._orphans.give_back()
             return
+
+
+def _leaving_after(placed: Sequence[tuple[Job, Member]], at: datetime) -> list[WorkerWrite]:
+    """The drains of the workers that get the last job that they may have.
+
+    In the same commit: a server that dies after it must not give such a worker another.
+    """
+    given = Counter(member.worker.id for _, member in placed)
+    members = {member.worker.id: member for _, member in placed}
+    return [
+        worker_write(member.worker, worker_decisions.drain(member.worker, by=_LAST_JOB), at)
+        for worker_id, member in members.items()
+        if 0 < member.worker.max_jobs <= member.jobs_taken + given[worker_id]
+    ]
 
 
 def _without(

@@ -20,7 +20,7 @@ class DrainWorker:
         self._fleet = fleet
 
     async def drain(self, worker_id: WorkerId, *, by: str) -> Worker:
-        """Gives it no more jobs and tells it to end after its last. Idempotent.
+        """Gives it no more jobs; the event that says so has its agent told. Idempotent.
 
         Raises:
             NotFoundError: There is no such worker.
@@ -29,8 +29,11 @@ class DrainWorker:
         worker = await self._journal.change_worker(
             worker_id, lambda worker: decide.drain(worker, by=by)
         )
+        log.info("worker_draining", worker_id=worker_id, by=by)
+        return worker
+
+    def tell(self, worker_id: WorkerId) -> None:
+        """Tells its agent, where this server has its stream; one that comes back is told then."""
         member = self._fleet.get(worker_id)
         if member is not None and member.link is not None:
             member.link.send(DrainOrder(terminate=True))
-        log.info("worker_draining", worker_id=worker_id, by=by)
-        return worker

@@ -33,7 +33,7 @@ class ExplainPending:
             return "waits for room beside what runs, or is about to be assigned"
         if any(member.is_coming for member in fitting):
             return "a worker for it is on its way"
-        return self._why_not_yet(fitting, makeable)
+        return self._why_not_yet(demand, fitting, makeable)
 
     def _why_nowhere(self, demand: Demand) -> str:
         whys = [
@@ -46,8 +46,10 @@ class ExplainPending:
         ]
         return f"no worker can run it, and no provider can make one that could: {_some(whys)}"
 
-    def _why_not_yet(self, fitting: Sequence[Member], makeable: Sequence[tuple[Offer, int]]) -> str:
-        troubles = self._pool.troubles()
+    def _why_not_yet(
+        self, demand: Demand, fitting: Sequence[Member], makeable: Sequence[tuple[Offer, int]]
+    ) -> str:
+        troubles = self._pool.troubles(demand)
         told = [
             f"provider {offer.provider} failed last: {why}"
             for offer, _ in makeable

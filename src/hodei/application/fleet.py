@@ -38,6 +38,8 @@ class Member:
     jobs: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])
     """What it holds."""
     usage: Usage = Usage()
+    jobs_taken: int = 0
+    """Jobs that it got since this server began to look, those that it holds included."""
     is_ending: bool = False
     """Whether this server is taking it down; it gets no job and no stream any more."""
 
@@ -50,7 +52,12 @@ class Member:
     def free_slots(self) -> int:
         """How many more jobs it takes now."""
         is_ready = self.worker.state is WorkerState.READY and not self.is_ending
-        return max(0, self.worker.slots - len(self.jobs)) if is_ready and self.link else 0
+        if not is_ready or self.link is None:
+            return 0
+        free = self.worker.slots - len(self.jobs)
+        if self.worker.max_jobs:
+            free = min(free, self.worker.max_jobs - self.jobs_taken)
+        return max(0, free)
 
     @property
     def is_coming(self) -> bool:
@@ -183,6 +190,7 @@ class Fleet:
             # Of several events told together, the job at hand is what it is after the last.
             before.jobs.pop(job_id, None)
         if member is not None:
+            member.jobs_taken += job_id not in member.jobs
             member.jobs[job_id] = job.spec.resources
             self._holders[job_id] = member
         return member

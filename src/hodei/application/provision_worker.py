@@ -5,7 +5,9 @@ instance; wait until it has enrolled and its stream is up.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import structlog
 
@@ -15,6 +17,7 @@ from hodei.application.journal import Journal, worker_write
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.workers import decide
 from hodei.domain.workers.events import (
     WorkerLost,
@@ -23,10 +26,10 @@ from hodei.domain.workers.events import (
     WorkerReady,
     WorkerTerminated,
 )
-from hodei.kernel.errors import HodeiError
+from hodei.kernel.errors import HodeiError, RefusedError
 from hodei.kernel.ids import ClusterId, JobId, ProviderName, WorkerId
 from hodei.ports.pki import CertificateAuthority
-from hodei.ports.providers import Bootstrap, Provider, ProvisionRequest
+from hodei.ports.providers import Bootstrap, KindUnavailableError, Provider, ProvisionRequest
 from hodei.ports.stores import StoreUnavailableError
 
 log = structlog.get_logger()
@@ -36,10 +39,27 @@ STATIC_PROVIDER = ProviderName("static")
 _ENDS = frozenset({WorkerProvisioningError, WorkerTerminated, WorkerLost})
 
 
+class Blame(StrEnum):
+    """What the failure of one worker says about the next."""
+
+    PROVIDER = "PROVIDER"
+    """The provider is in trouble; its other workers would fare alike."""
+    KIND = "KIND"
+    """Workers of this kind cannot be made just now, such as those of an image that cannot be had."""
+    WORKER = "WORKER"
+    """The worker was made, and ended before it took a job."""
+    REQUEST = "REQUEST"
+    """Workers of this kind can never be made."""
+
+
 class ProvisioningFailedError(HodeiError):
     """The worker did not come up; what there was of it is gone."""
 
     code = "PROVISIONING_FAILED"
+
+    def __init__(self, message: str, *, blame: Blame = Blame.PROVIDER) -> None:
+        self.blame = blame
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +69,12 @@ class Doors:
     cluster_id: ClusterId
     enroll_address: str
     worker_address: str
+    by_provider: "Mapping[ProviderName, Doors]" = field(default_factory=dict[ProviderName, "Doors"])
+    """Of those whose workers are elsewhere and reach the server by other addresses."""
+
+    def of(self, provider: ProviderName) -> "Doors":
+        """The doors of a provider's workers."""
+        return self.by_provider.get(provider, self)
 
 
 class ProvisionWorker:
@@ -78,8 +104,12 @@ class ProvisionWorker:
         *,
         for_job: JobId | None,
         enroll_timeout_s: float,
+        kind: WorkerKind | None = None,
     ) -> None:
         """Returns once the worker takes jobs.
+
+        What takes long, such as the fetching of an image, comes before the worker has a row: no
+        time runs against it, and there is nothing to undo.
 
         Cancelled, it leaves the worker as it is; the next start of the server goes on with it.
 
@@ -87,19 +117,22 @@ class ProvisionWorker:
             ProvisioningFailedError: It did not come up; the message says why.
             StoreUnavailableError: As above, and the provider has nothing to do with it.
         """
+        prepare_s = await self._prepare(provider, kind)
         subscription = self._bus.follow([f"worker:{worker_id}"])
         try:
             async with asyncio.timeout(enroll_timeout_s):
-                bootstrap = await self._request(worker_id, provider, for_job)
+                bootstrap = await self._request(worker_id, provider, for_job, kind)
                 request = ProvisionRequest(
                     worker_id=worker_id,
                     bootstrap=bootstrap,
-                    resources=provider.capabilities().resources,
+                    resources=_resources(provider, kind),
                     labels=bootstrap.labels,
+                    kind=kind,
                 )
                 handle = await provider.provision(request)
+                steps = ({} if kind is None else {"prepare": prepare_s}) | handle.steps
                 worker = await self._journal.change_worker(
-                    worker_id, lambda worker: decide.provisioned(worker, handle.data)
+                    worker_id, lambda worker: decide.provisioned(worker, handle.data, steps)
                 )
                 if worker.has_ended:
                     # Somebody ended it before there was anything to destroy.
@@ -110,11 +143,16 @@ class ProvisionWorker:
                     if WorkerReady in kinds:
                         return
                     if kinds & _ENDS:
-                        raise ProvisioningFailedError(f"worker {worker_id} ended as it started")
+                        why = "; ".join(filter(None, (_told(stored.event) for stored in events)))
+                        raise ProvisioningFailedError(
+                            f"worker {worker_id} ended as it started: {why}", blame=Blame.WORKER
+                        )
         except TimeoutError as error:
+            doors = self._doors.of(provider.name)
             message = (
-                f"worker {worker_id} had not enrolled at {self._doors.enroll_address} "
-                f"and connected to {self._doors.worker_address} within {enroll_timeout_s:g} s"
+                f"worker {worker_id} had not enrolled at {doors.enroll_address} "
+                f"and connected to {doors.worker_address} within {enroll_timeout_s:g} s; see "
+                "whether a firewall is between"
             )
             await self._undo(worker_id, message)
             raise ProvisioningFailedError(message) from error
@@ -123,7 +161,7 @@ class ProvisionWorker:
             raise
         except HodeiError as error:
             await self._undo(worker_id, str(error))
-            raise ProvisioningFailedError(str(error)) from error
+            raise _failed(error) from error
         finally:
             self._bus.unfollow(subscription)
 
@@ -139,10 +177,23 @@ class ProvisionWorker:
                 offer=offer,
             )
         )
-        return self._bootstrap(worker_id, password, _Shape(name=name, labels=labels))
+        return self._bootstrap(worker_id, password, self._doors, _Shape(name=name, labels=labels))
+
+    async def _prepare(self, provider: Provider, kind: WorkerKind | None) -> float:
+        """Returns how many seconds it took."""
+        began_at = self._journal.now()
+        try:
+            await provider.prepare(kind)
+        except HodeiError as error:
+            raise _failed(error) from error
+        return (self._journal.now() - began_at).total_seconds()
 
     async def _request(
-        self, worker_id: WorkerId, provider: Provider, for_job: JobId | None
+        self,
+        worker_id: WorkerId,
+        provider: Provider,
+        for_job: JobId | None,
+        kind: WorkerKind | None,
     ) -> Bootstrap:
         capabilities = provider.capabilities()
         password, offer = self._passwords.draw(worker_id, self._journal.now())
@@ -152,9 +203,11 @@ class ProvisionWorker:
                 provider=provider.name,
                 slots=capabilities.slots_per_worker,
                 labels=capabilities.labels,
-                resources=capabilities.resources,
+                resources=_resources(provider, kind),
                 offer=offer,
                 for_job=for_job,
+                kind=kind,
+                max_jobs=capabilities.max_jobs_per_worker,
             )
         )
         shape = _Shape(
@@ -162,7 +215,7 @@ class ProvisionWorker:
             labels=capabilities.labels,
             resources=capabilities.resources,
         )
-        return self._bootstrap(worker_id, password, shape)
+        return self._bootstrap(worker_id, password, self._doors.of(provider.name), shape)
 
     async def _commit_request(self, event: WorkerProvisioningRequested) -> None:
         at = self._journal.now()
@@ -177,12 +230,14 @@ class ProvisionWorker:
             for_job=event.for_job,
         )
 
-    def _bootstrap(self, worker_id: WorkerId, password: str, shape: "_Shape") -> Bootstrap:
+    def _bootstrap(
+        self, worker_id: WorkerId, password: str, doors: Doors, shape: "_Shape"
+    ) -> Bootstrap:
         return Bootstrap(
             worker_id=worker_id,
-            cluster_id=self._doors.cluster_id,
-            enroll_address=self._doors.enroll_address,
-            worker_address=self._doors.worker_address,
+            cluster_id=doors.cluster_id,
+            enroll_address=doors.enroll_address,
+            worker_address=doors.worker_address,
             ca_fingerprint=self._authority.fingerprint,
             otp=password,
             name=shape.name,
@@ -194,6 +249,41 @@ class ProvisionWorker:
     async def _undo(self, worker_id: WorkerId, message: str) -> None:
         why = reason(ReasonCode.PROVISIONING_FAILED, message)
         await self._ender.end(worker_id, why=why, message=message)
+
+
+def _resources(provider: Provider, kind: WorkerKind | None) -> Resources:
+    """What a worker is to have; of one that is made for a kind, what the kind says."""
+    if kind is None:
+        return provider.capabilities().resources
+    return Resources(
+        cpu_millicores=kind.cpu_millicores,
+        memory_bytes=kind.memory_bytes,
+        gpu_count=kind.gpu_count,
+        gpu_types=kind.gpu_types,
+    )
+
+
+def _failed(error: HodeiError) -> ProvisioningFailedError:
+    match error:
+        case ProvisioningFailedError():
+            return error
+        case KindUnavailableError():
+            blame = Blame.KIND
+        case RefusedError():
+            blame = Blame.REQUEST
+        case _:
+            blame = Blame.PROVIDER
+    return ProvisioningFailedError(str(error), blame=blame)
+
+
+def _told(event: object) -> str:
+    match event:
+        case WorkerProvisioningError() | WorkerLost():
+            return event.reason.message
+        case WorkerTerminated():
+            return event.message
+        case _:
+            return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,11 @@ from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import Journal
-from hodei.application.keep_pool import PoolKeeper, PoolRules
+from hodei.application.keep_pool import PoolHands, PoolKeeper, PoolRules
 from hodei.application.log_hub import LogHub
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.provision_worker import Doors, ProvisionWorker
+from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retry_job import RetryJob
 from hodei.application.session import SessionParts
 from hodei.application.stop_workers import StopWorkers
@@ -179,8 +180,11 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
     drainer = DrainWorker(journal=journal, fleet=fleet)
     pool = PoolKeeper(
         fleet=fleet,
-        provisioner=provisioner,
-        drainer=drainer,
+        hands=PoolHands(
+            provisioner=provisioner,
+            drainer=drainer,
+            refuser=RefuseJobs(journal=journal, jobs=base.store),
+        ),
         clock=base.clock,
         ids=base.ids,
         pools=[(provider, _rules(config)) for provider in base.providers],
@@ -204,7 +208,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
     fleet.on_slots(dispatcher.notify)
     fleet.on_change(pool.notify)
     fleet.on_change(watch.notify)
-    bus.listen(Reactions(dispatcher, due, hub))
+    bus.listen(Reactions(dispatcher, due, hub, drainer))
     parts = SessionParts(
         journal=journal,
         fleet=fleet,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hodei.application.dispatch import Dispatcher
+from hodei.application.drain_worker import DrainWorker
 from hodei.application.log_hub import LogHub
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.domain.jobs.events import (
@@ -15,7 +16,8 @@ from hodei.domain.jobs.events import (
     JobSucceeded,
     JobTimedOut,
 )
-from hodei.kernel.ids import JobId
+from hodei.domain.workers.events import WorkerDrainRequested
+from hodei.kernel.ids import JobId, WorkerId
 from hodei.ports.stores import StoredEvent
 
 _ENDS = (JobSucceeded, JobFailed, JobCancelled, JobTimedOut)
@@ -24,12 +26,15 @@ _ENDS = (JobSucceeded, JobFailed, JobCancelled, JobTimedOut)
 class Reactions:
     """A listener of the bus, after the fleet.
 
-    A queued job wakes the dispatcher, an assigned one goes down its worker's stream, a wait wakes
-    the clock, an end the readers of the log.
+    A queued job wakes the dispatcher, an assigned one goes down its worker's stream, and so does the
+    order to end after the last job; a wait wakes the clock, an end the readers of the log.
     """
 
-    def __init__(self, dispatcher: Dispatcher, due: WakeDueJobs, hub: LogHub) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, due: WakeDueJobs, hub: LogHub, drainer: DrainWorker
+    ) -> None:
         self._dispatcher = dispatcher
+        self._drainer = drainer
         self._due = due
         self._hub = hub
 
@@ -39,6 +44,8 @@ class Reactions:
             match stored.event:
                 case JobAssigned():
                     self._dispatcher.deliver(stored)
+                case WorkerDrainRequested():
+                    self._drainer.tell(WorkerId(stored.stream.removeprefix("worker:")))
                 case JobQueued():
                     self._dispatcher.notify()
                 case JobCreated(deadline=deadline) if deadline is not None:

@@ -134,6 +134,13 @@ def lose(job: Job, *, attempt: int, message: str, now: datetime, draw: float) ->
     return _after_failure(job, end, why, used=job.used_attempts, now=now, draw=draw)
 
 
+def give_up(job: Job, *, message: str) -> list[JobEvent]:
+    """No worker can ever be made for the job; empty when it waits for none any more."""
+    if job.state is not JobState.QUEUED:
+        return []
+    return [JobFailed(reason=reason(ReasonCode.PROVISIONING_FAILED, message))]
+
+
 def cancel(job: Job, *, by: str, message: str) -> list[JobEvent]:
     """Somebody asks for the job's end.
 

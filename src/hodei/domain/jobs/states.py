@@ -15,7 +15,7 @@ class JobState(StrEnum):
     PENDING = "PENDING"
     """Waits for a time, such as the end of a backoff. Entered by a retry; left when it is due."""
     QUEUED = "QUEUED"
-    """May be given to any worker that fits. Left by the dispatcher."""
+    """May be given to any worker that fits. Left by the dispatcher, or when none can be made."""
     ASSIGNED = "ASSIGNED"
     """Given to a worker, which has not said yet that it runs. Left by the worker or its loss."""
     RUNNING = "RUNNING"
@@ -38,7 +38,10 @@ HELD: Final = frozenset({JobState.ASSIGNED, JobState.RUNNING})
 
 JOB_TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     JobState.PENDING: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.TIMED_OUT}),
-    JobState.QUEUED: frozenset({JobState.ASSIGNED, JobState.CANCELLED, JobState.TIMED_OUT}),
+    JobState.QUEUED: frozenset(
+        # FAILED: no worker can ever be made for it.
+        {JobState.ASSIGNED, JobState.FAILED, JobState.CANCELLED, JobState.TIMED_OUT}
+    ),
     JobState.ASSIGNED: frozenset(
         {
             JobState.RUNNING,

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from hodei.domain.placement.demand import Demand
 from hodei.domain.placement.fit import Offer, misfits
+from hodei.domain.placement.kinds import WorkerKind, kind_of
 from hodei.kernel.ids import JobId
 
 
@@ -35,6 +36,8 @@ class Source:
     slots_per_worker: int
     may_make: int
     """How many more workers it may have."""
+    may_make_of: dict[WorkerKind, int] = field(default_factory=dict[WorkerKind, int])
+    """As above, of kinds that it could not make lately."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Want:
     count: int
     for_job: JobId | None
     """The job that goes first, for the worker that it will have; None for the others'."""
+    kind: WorkerKind | None = None
+    """What they are made for, where the provider makes more than one kind."""
 
 
 def workers_wanted(
@@ -58,7 +63,7 @@ def workers_wanted(
         sources: In the order of preference.
     """
     slots_left = [each.slots for each in coming]
-    may_make = [each.may_make for each in sources]
+    stocks = [_Stock(each) for each in sources]
     wants: list[Want] = []
     for group in waiting:
         left = group.count
@@ -69,16 +74,36 @@ def workers_wanted(
                 slots_left[index] -= used
                 left -= used
                 for_job = None
-        for index, source in enumerate(sources):
-            if left <= 0 or may_make[index] <= 0 or misfits(group.demand, source.offer):
+        for stock in stocks:
+            if left <= 0 or misfits(group.demand, stock.source.offer):
                 continue
-            count = min(may_make[index], math.ceil(left / source.slots_per_worker))
-            may_make[index] -= count
-            left -= count * source.slots_per_worker
-            if for_job is not None:
-                wants.append(Want(provider=source.offer.provider, count=1, for_job=for_job))
-                count -= 1
+            want = stock.take(group.demand, left)
+            left -= want.count * stock.source.slots_per_worker
+            if want.count and for_job is not None:
+                wants.append(replace(want, count=1, for_job=for_job))
+                want = replace(want, count=want.count - 1)
                 for_job = None
-            if count:
-                wants.append(Want(provider=source.offer.provider, count=count, for_job=None))
+            if want.count:
+                wants.append(want)
     return wants
+
+
+class _Stock:
+    """What is left of what a source may make."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._left = source.may_make
+        self._left_of = dict(source.may_make_of)
+
+    def take(self, demand: Demand, slots: int) -> Want:
+        """Workers for so many slots, as far as there may be more."""
+        kind = None if self.source.offer.containers is None else kind_of(demand)
+        most = self._left
+        if kind is not None and kind in self._left_of:
+            most = min(most, self._left_of[kind])
+        count = max(0, min(most, math.ceil(slots / self.source.slots_per_worker)))
+        self._left -= count
+        if kind is not None and kind in self._left_of:
+            self._left_of[kind] -= count
+        return Want(provider=self.source.offer.provider, count=count, for_job=None, kind=kind)
