@@ -159,6 +159,7 @@ class Plane:
             fleet=self.fleet,
             ids=self.ids,
             on_waiting=self.pool.waiting,
+            read_ahead=64,
         )
         self.watch = WatchWorkers(
             journal=self.journal,
@@ -187,7 +188,11 @@ class Plane:
         )
         self.orphans = GiveBackOrphans(journal=self.journal, fleet=self.fleet, ids=self.ids)
         self.submitter = SubmitJobs(
-            journal=self.journal, jobs=self.store, ids=self.ids, difference=difference
+            journal=self.journal,
+            jobs=self.store,
+            slots=self.dispatcher,
+            ids=self.ids,
+            difference=difference,
         )
         self.canceller = CancelJob(journal=self.journal, fleet=self.fleet)
         self.retrier = RetryJob(journal=self.journal)
@@ -238,6 +243,11 @@ class Plane:
             for name, spec in zip(named, specs or (TRUE,) * len(named), strict=True)
         ]
         return [each.id for each in await self.submitter.submit(new, queued_by="test")]
+
+    async def submit_elsewhere(self, *ids: str) -> None:
+        """Queues jobs as another server over the same store would, and says that it did."""
+        await Plane(beside=self).submit(ids=ids)
+        self.journal.feed.look()
 
     async def job(self, job_id: JobId) -> Job:
         """The job as it is stored."""

@@ -231,7 +231,8 @@ async def test_a_job_assigned_while_the_stream_opens_is_sent_once_and_after_the_
             await plane.settle()
 
     plane.store.before_commit = hold
-    await plane.submit(ids=("a",))
+    await plane.submit_elsewhere("a")
+    plane.dispatcher.look_anew()
     await plane.settle()
     # Its assignment commits while the new stream is being written down.
     await agent.connect()

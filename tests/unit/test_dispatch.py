@@ -11,7 +11,7 @@ from hodei.domain.jobs.spec import Priority, Resources, Selector, Toleration
 from hodei.domain.jobs.states import JobState
 from hodei.domain.placement.taints import Taint
 from hodei.kernel.ids import JobId
-from hodei.ports.stores import Batch
+from hodei.ports.stores import Batch, StoreUnavailableError
 from support.builders import result, spec, started
 from support.plane import Agent, Plane, running
 
@@ -51,8 +51,9 @@ async def test_jobs_that_a_dead_server_has_reserved_are_asked_for_again(
 ) -> None:
     monkeypatch.setattr("hodei.application.dispatch._RESERVED_FOR_S", 0)
     plane.store.reservations = 3
-    agent = await plane.static_agent(slots=1)
     await plane.submit(ids=("a",))
+    plane.dispatcher.look_anew()
+    agent = await plane.static_agent(slots=1)
     await plane.settle()
     assert runs(agent) == ["a"]
     assert plane.store.reservations == 0
@@ -116,6 +117,7 @@ async def test_others_of_a_commit_go_on_when_one_was_cancelled_meanwhile(plane: 
 
     await plane.submit(ids=("a", "b"))
     plane.store.after_claim = cancel
+    plane.dispatcher.look_anew()
     agent = await plane.static_agent()
     await plane.settle()
     assert runs(agent) == ["b"]
@@ -126,9 +128,11 @@ async def test_a_store_that_is_away_delays_and_loses_and_doubles_nothing(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hodei.application.dispatch._RETRY_AFTER_S", 0)
+    monkeypatch.setattr("hodei.application.event_feed._RETRY_AFTER_S", 0)
     agent = await plane.static_agent()
-    await plane.submit(ids=("a",))
+    await plane.submit_elsewhere("a")
     plane.store.failures, plane.store.read_failures = 3, 3
+    plane.dispatcher.look_anew()
     await plane.settle()
     assert plane.store.failed == 6
     assert runs(agent) == ["a"]
@@ -138,6 +142,7 @@ async def test_a_store_that_is_away_delays_and_loses_and_doubles_nothing(
 async def test_a_store_that_is_away_is_not_asked_at_every_event(plane: Plane) -> None:
     await plane.static_agent()
     await plane.submit(ids=("a",))
+    plane.dispatcher.look_anew()
     plane.store.read_failures = 1000
     await plane.settle()
     for _ in range(20):
@@ -154,7 +159,8 @@ async def test_a_worker_taken_down_since_the_round_began_gets_nothing(plane: Pla
         await plane.ender.end(agent.id, why=None, message="idle")
 
     plane.store.after_claim = end
-    await plane.submit(ids=("a", "b"))
+    await plane.submit_elsewhere("a", "b")
+    plane.dispatcher.look_anew()
     await plane.settle()
     assert runs(agent) == []
     assert sorted(runs(other)) == ["a", "b"]
@@ -178,7 +184,8 @@ async def test_a_job_assigned_in_the_moment_of_its_workers_end_is_queued_again(
 ) -> None:
     agent = await plane.static_agent()
     gate = hold_assignments(plane)
-    await plane.submit(ids=("a",))
+    await plane.submit_elsewhere("a")
+    plane.dispatcher.look_anew()
     await plane.settle()
     await plane.ender.end(agent.id, why=None, message="idle")
     gate.set()
@@ -190,12 +197,87 @@ async def test_a_job_assigned_in_the_moment_of_its_workers_end_is_queued_again(
     assert runs(other) == ["a"]
 
 
+async def test_a_job_queued_and_assigned_at_once_is_queued_again_when_its_worker_ends_meanwhile(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    gate = hold_assignments(plane)
+
+    async def submit() -> None:
+        await plane.submit(ids=("a",))
+
+    plane.run(submit())
+    await plane.settle()
+    await plane.ender.end(agent.id, why=None, message="idle")
+    gate.set()
+    await plane.settle()
+    job = await plane.job(JobId("a"))
+    assert (job.state, job.used_attempts, len(job.attempts)) == (JobState.QUEUED, 0, 1)
+
+
+async def test_a_job_is_queued_and_assigned_in_one_commit_where_a_slot_is_free(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent(slots=1)
+    before = plane.store.commits
+    await plane.submit(ids=("a",))
+    assert plane.store.commits - before == 1
+    assert runs(agent) == ["a"]
+    await plane.submit(ids=("b",))
+    assert (await plane.job(JobId("b"))).state is JobState.QUEUED
+
+
+async def test_what_another_server_queues_is_found_too(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=2)
+    await plane.submit(ids=("a",))
+    await plane.submit_elsewhere("b")
+    await plane.settle()
+    assert runs(agent) == ["a", "b"]
+
+
+async def test_a_slot_that_a_submission_is_about_to_take_is_nobody_elses(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=1)
+    gate = hold_assignments(plane)
+
+    async def submit(job_id: str) -> None:
+        await plane.submit(ids=(job_id,))
+
+    plane.run(submit("a"))
+    await plane.settle()
+    await plane.submit(ids=("b",))
+    gate.set()
+    await plane.settle()
+    assert runs(agent) == ["a"]
+
+
+async def test_a_job_that_waits_goes_before_one_that_is_submitted(plane: Plane) -> None:
+    await plane.submit(ids=("a",))
+    agent = await plane.static_agent(slots=1)
+    await plane.settle()
+    await plane.submit(ids=("b",))
+    await plane.submit(spec(priority=Priority.HIGH), ids=("c",))
+    job = await plane.job(JobId("a"))
+    await agent.say(started(job), result(job))
+    assert runs(agent) == ["a", "c"]
+
+
+async def test_a_refused_submission_keeps_no_slot(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=1)
+    plane.store.failures = 1
+    with pytest.raises(StoreUnavailableError):
+        await plane.submit(ids=("a",))
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert (member.free_slots, member.promised) == (1, {})
+
+
 async def test_an_assignment_that_its_workers_end_overtakes_in_the_store_is_given_back_too(
     plane: Plane,
 ) -> None:
     agent = await plane.static_agent()
     gate = hold_assignments(plane)
-    await plane.submit(ids=("a",))
+    await plane.submit_elsewhere("a")
+    plane.dispatcher.look_anew()
     await plane.settle()
     commit = plane.store.before_commit
 
@@ -215,7 +297,8 @@ async def test_a_job_assigned_while_its_workers_stream_was_down_is_sent_once_it_
 ) -> None:
     agent = await plane.static_agent()
     gate = hold_assignments(plane)
-    await plane.submit(ids=("a",))
+    await plane.submit_elsewhere("a")
+    plane.dispatcher.look_anew()
     await plane.settle()
     await agent.disconnect()
     gate.set()

@@ -65,10 +65,10 @@ async def test_a_result_waits_until_the_last_byte_of_both_streams_is_stored(plan
     await agent.say(started(job), result(job, stdout_bytes=4, stderr_bytes=2))
     assert answers(agent) == []
     await agent.say(Output(chunks=(chunk(job, b"out\n"),)))
-    assert (await plane.job(job.id)).state is JobState.RUNNING
+    assert not (await plane.job(job.id)).is_terminal
     plane.logs.gate.clear()
     await agent.say(Output(chunks=(chunk(job, b"e\n", stream=LogStream.STDERR),)))
-    assert (answers(agent), (await plane.job(job.id)).state) == ([], JobState.RUNNING)
+    assert (answers(agent), (await plane.job(job.id)).is_terminal) == ([], False)
     plane.logs.gate.set()
     await plane.settle()
     assert (answers(agent), (await plane.job(job.id)).state) == ([True], JobState.SUCCEEDED)
@@ -95,6 +95,44 @@ async def test_starts_and_results_of_many_jobs_share_a_commit(plane: Plane) -> N
     await plane.settle()
     assert plane.store.commits - before <= 2
     assert answers(agent) == [True] * 8
+
+
+async def test_the_start_of_a_short_job_commits_with_its_result(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    before = plane.store.commits
+    await agent.say(
+        started(job), Output(chunks=(chunk(job, b"hello\n"),)), result(job, stdout_bytes=6)
+    )
+    assert plane.store.commits - before == 1
+    assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_the_next_job_comes_while_a_result_waits_for_its_output_to_be_stored(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent(slots=1)
+    first = await given(plane, agent)
+    await plane.submit(ids=("next",))
+    plane.logs.gate.clear()
+    await agent.say(
+        started(first), Output(chunks=(chunk(first, b"hello\n"),)), result(first, stdout_bytes=6)
+    )
+    assert [run.job.id for run in agent.link.of(Run)] == [first.id, "next"]
+    plane.logs.gate.set()
+    await plane.settle()
+    assert (await plane.job(first.id)).state is JobState.SUCCEEDED
+    member = plane.fleet.get(agent.id)
+    assert member is not None
+    assert (list(member.jobs), member.free_slots) == (["next"], 0)
+
+
+async def test_a_stale_result_frees_no_slot(plane: Plane) -> None:
+    agent = await plane.static_agent(slots=1)
+    first = await given(plane, agent)
+    await plane.submit(ids=("next",))
+    await agent.say(result(first, token=FencingToken(1)))
+    assert [run.job.id for run in agent.link.of(Run)] == [first.id]
 
 
 @pytest.mark.parametrize("failures", [1, 5])

@@ -1,26 +1,28 @@
 """Gives queued jobs to free slots.
 
-Claim, attempt number and token commit together; then the job goes down its worker's stream.
+Claim, attempt number and token commit together; then the job goes down its worker's stream. What
+goes next is mostly known without a look at the store; the versions in the commit are what counts.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from hodei.application.fleet import Fleet, Member
+from hodei.application.free_slots import Fits, FreeSlots, promised
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write, worker_write
 from hodei.application.links import Run
+from hodei.application.queue_head import QueuedJob, QueueHead
 from hodei.domain.jobs import decide
-from hodei.domain.jobs.events import JobAssigned
+from hodei.domain.jobs.events import JobAssigned, JobEvent
 from hodei.domain.jobs.job import Job
-from hodei.domain.jobs.spec import Resources
-from hodei.domain.placement.demand import Demand, demand_of
-from hodei.domain.placement.fit import fits_beside, misfits, preference
+from hodei.domain.placement.demand import DemandKey, demand_key
 from hodei.domain.placement.scaling import Waiting
 from hodei.domain.workers import decide as worker_decisions
 from hodei.kernel.clock import IdSource
@@ -43,21 +45,31 @@ _RETRY_AFTER_S = 0.5
 """Wait before another round when the store was not available."""
 _RESERVED_FOR_S = 1.0
 """Wait before jobs are asked for again that the store keeps for another server."""
-_MOST_REMEMBERED_FITS = 100_000
+_LOOK_AGAIN_S = 0.1
+"""The shortest time between two looks at how much is queued while no slot is free."""
 _LAST_JOB = "the pool: it has its last job"
 
 
-@dataclass(slots=True)
-class _Slot:
-    """A member with what this round has promised it already."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What commits with the submission of a job that finds a free slot; nothing where it waits."""
 
-    member: Member
-    free: int
-    taken: list[Resources] = field(default_factory=list[Resources])
+    events: tuple[JobEvent, ...] = ()
+    workers: tuple[WorkerWrite, ...] = ()
 
 
 class Dispatcher:
-    """The one task that assigns jobs on this server."""
+    """The one task that assigns jobs on this server.
+
+    Args:
+        journal: Where assignments are committed, and committed jobs seen.
+        jobs: The queue as it is stored.
+        fleet: The workers.
+        ids: Draws tokens.
+        on_waiting: Is told what no free slot took.
+        read_ahead: Jobs to read from the store beyond those that free slots take. Nothing where
+            several servers share the queue: what one reads, the others pass over for a while.
+    """
 
     def __init__(
         self,
@@ -67,19 +79,32 @@ class Dispatcher:
         fleet: Fleet,
         ids: IdSource,
         on_waiting: Callable[[list[Waiting]], None],
+        read_ahead: int,
     ) -> None:
         self._journal = journal
         self._jobs = jobs
         self._fleet = fleet
         self._ids = ids
         self._on_waiting = on_waiting
+        self._read_ahead = read_ahead
         self._orphans = GiveBackOrphans(journal=journal, fleet=fleet, ids=ids)
         self._wake = Wake()
+        self._head = QueueHead()
+        self._workers: list[tuple[WorkerId, int]] = []
+        self._looked_at = float("-inf")
+        self._look_again_in_s: float | None = None
         self._some_are_reserved = False
-        self._fits: dict[tuple[str, WorkerId, int], bool] = {}
+        self._may_be_orphans = False
+        self._fits = Fits()
+        journal.watch_queue(see=self._head.see, lose_track=self.look_anew)
 
     def notify(self) -> None:
         """Says that jobs or slots may have come."""
+        self._wake.notify()
+
+    def look_anew(self) -> None:
+        """Says that the queue may have changed otherwise than by this server's commits."""
+        self._head.clear()
         self._wake.notify()
 
     async def run(self) -> None:
@@ -95,7 +120,10 @@ class Dispatcher:
                 self._wake.notify()
 
     async def _wait(self) -> None:
-        if self._some_are_reserved:
+        look_again_in_s, self._look_again_in_s = self._look_again_in_s, None
+        if look_again_in_s is not None:
+            await self._wake.wait_up_to(look_again_in_s)
+        elif self._some_are_reserved:
             # Whoever has reserved them may be dead, this server's own last life included: then
             # nothing tells when they are free again.
             self._some_are_reserved = False
@@ -118,58 +146,127 @@ class Dispatcher:
             member.link.send(Run(job=job))
 
     async def _round(self) -> None:
-        demands = await self._jobs.queued_demands()
-        free: list[_Slot] = [
-            _Slot(member, member.free_slots, list(member.jobs.values()))
-            for member in self._fleet.members()
-            if member.free_slots
-        ]
-        passed_over: set[str] = set()
-        while free and demands:
-            placeable = [
-                each.demand_id
-                for each in demands
-                if each.demand_id not in passed_over
-                and any(self._fits_on(each, slot.member) for slot in free)
-            ]
-            if not placeable:
-                break
-            limit = min(_MOST_AT_ONCE, sum(slot.free for slot in free))
-            claimed = await self._jobs.claimable(placeable, limit=limit)
-            if not claimed:
-                self._some_are_reserved = True
-                break
-            placed = _place(claimed, free)
-            await self._assign(placed)
-            if len(placed) < len(claimed):
-                # Some fit in principle and not beside what runs: let smaller ones by.
-                placed_ids = {job.id for job, _ in placed}
-                left = [demand_of(job.spec) for job in claimed if job.id not in placed_ids]
-                passed_over |= {each.demand_id for each in demands if each.demand in left}
-            free = [slot for slot in free if slot.free and slot.member.free_slots]
-            if not free:
-                # Every slot is taken, as in most rounds under load: no need to ask the store.
-                demands = _without(demands, placed)
-                break
+        self._check_head()
+        await self._assign_head()
+        if self._head.is_whole:
+            self._on_waiting(self._head.waiting())
+        elif self._free_slots() or self._may_look():
+            await self._ask_store()
+        if self._may_be_orphans:
+            self._may_be_orphans = False
+            await self._orphans.give_back()
+
+    def _check_head(self) -> None:
+        """Lets go of the head when workers came, went or changed since it was read.
+
+        What only these could run may be missing in it.
+        """
+        linked = [each.worker for each in self._fleet.members() if each.link]
+        workers = [(each.id, each.version) for each in linked]
+        if workers != self._workers and not self._head.is_whole:
+            self._head.clear()
+        self._workers = workers
+
+    def _free_slots(self) -> FreeSlots:
+        return FreeSlots(self._fleet.members(), self._fits)
+
+    async def _assign_head(self) -> None:
+        """Assigns what it can of the jobs at hand."""
+        while given := self._free_slots().give(self._head):
+            await self._assign(given)
+
+    def _may_look(self) -> bool:
+        """Whether a queue longer than its head is worth another look although no slot is free.
+
+        For those who provision workers; each job that is queued asks for it.
+        """
+        if not self._head.has_more:
+            return False
+        left_s = self._looked_at + _LOOK_AGAIN_S - asyncio.get_running_loop().time()
+        self._look_again_in_s = left_s if left_s > 0 else None
+        return left_s <= 0
+
+    def _tell(self, demands: Sequence[QueuedDemand], placed: Counter[DemandKey]) -> None:
+        """Says what no slot took: what was queued, without what was placed since."""
+        waiting: list[Waiting] = []
+        for each in demands:
+            taken = placed[demand_key(each.demand)]
+            if each.count > taken:
+                first_job = None if taken else each.first_job
+                waiting.append(
+                    Waiting(demand=each.demand, count=each.count - taken, first_job=first_job)
+                )
+        self._on_waiting(waiting)
+
+    async def _ask_store(self) -> None:
+        """Reads the head anew and assigns, until no slot or nothing for one is left.
+
+        Where all of the queue may be at hand, all of it is read, also when no slot is free.
+        """
+        passed_over: set[DemandKey] = set()
+        while True:
+            self._head.begin_read()
+            self._looked_at = asyncio.get_running_loop().time()
             demands = await self._jobs.queued_demands()
-        self._on_waiting(
-            [Waiting(demand=d.demand, count=d.count, first_job=d.first_job) for d in demands]
-        )
+            free = self._free_slots()
+            wanted = self._wanted(demands, free, passed_over)
+            limit = min(_MOST_AT_ONCE, len(free)) + self._read_ahead
+            claimed = await self._jobs.claimable(wanted, limit=limit) if wanted else []
+            queued = sum(each.count for each in demands)
+            self._head.fill(claimed, is_whole=queued <= len(claimed))
+            self._some_are_reserved = bool(wanted) and not claimed
+            before = Counter(each.key for each in self._head)
+            await self._assign_head()
+            left = Counter(each.key for each in self._head)
+            passed_over |= left.keys()
+            if self._head.is_whole or not claimed or not self._free_slots():
+                break
+        if not self._head.is_whole and (passed_over - left.keys() or not self._read_ahead):
+            # It left out what had no room, or others may take it.
+            self._head.clear()
+        self._tell(demands, before - left)
 
-    def _fits_on(self, queued: QueuedDemand, member: Member) -> bool:
-        key = (queued.demand_id, member.worker.id, member.worker.version)
-        known = self._fits.get(key)
-        if known is None:
-            if len(self._fits) > _MOST_REMEMBERED_FITS:
-                self._fits.clear()
-            known = self._fits[key] = not misfits(queued.demand, member.offer)
-        return known
+    def _wanted(
+        self, demands: Sequence[QueuedDemand], free: FreeSlots, passed_over: set[DemandKey]
+    ) -> list[str]:
+        """The demands of which jobs are worth reading, by their ids."""
+        if not passed_over and sum(each.count for each in demands) <= self._read_ahead:
+            return [each.demand_id for each in demands]
+        candidates = free.members()
+        if candidates and self._read_ahead and not passed_over:
+            candidates = [member for member in self._fleet.members() if member.link is not None]
+        return [
+            each.demand_id
+            for each in demands
+            if (key := demand_key(each.demand)) not in passed_over
+            and any(self._fits(key, each.demand, member) for member in candidates)
+        ]
 
-    async def _assign(self, placed: Sequence[tuple[Job, Member]]) -> None:
-        left = list(placed)
+    @contextmanager
+    def slot_for(self, job: Job, at: datetime) -> Generator[Assignment]:
+        """Gives the assignment of a job that is just being submitted: one commit then does both.
+
+        Nothing where no slot is free, or something waits that it may be for. The slot is kept for
+        the job until the block ends.
+        """
+        is_first = self._head.is_whole and not any(self._head)
+        given = self._free_slots().give([QueuedJob.of(job)]) if is_first else []
+        if not given:
+            yield Assignment()
+            return
+        [(_, member)] = given
+        events = decide.assign(job, worker_id=member.worker.id, draw=self._ids.token_bits())
+        with promised(given):
+            yield Assignment(events=tuple(events), workers=tuple(_leaving_after(given, at)))
+        if self._fleet.get(member.worker.id) is not member:
+            self._may_be_orphans = True
+        self._wake.notify()
+
+    async def _assign(self, given: Sequence[tuple[Job, Member]]) -> None:
+        left = list(given)
         # Whoever is being taken down since the round began must not get a job: the commit that
         # ends a worker gives back what it holds by then, and what came later would be stuck.
-        while left := [(job, member) for job, member in left if member.free_slots]:
+        while left := [(job, member) for job, member in left if member.takes_jobs]:
             at = self._journal.now()
             writes: list[JobWrite] = []
             for job, member in left:
@@ -178,12 +275,14 @@ class Dispatcher:
             correlation = left[0][0].id if len(left) == 1 else ""
             workers = _leaving_after(left, at)
             try:
-                await self._journal.commit(
-                    at=at, jobs=writes, workers=workers, correlation_id=correlation
-                )
+                with promised(left):
+                    await self._journal.commit(
+                        at=at, jobs=writes, workers=workers, correlation_id=correlation
+                    )
             except ConflictError as conflict:
                 # Cancelled, or otherwise changed, since it was read: the others go on.
                 moved_on = set(conflict.streams)
+                self._head.drop([job.id for job, _ in left if f"job:{job.id}" in moved_on])
                 left = [(job, m) for job, m in left if f"job:{job.id}" not in moved_on]
                 continue
             if any(self._fleet.get(member.worker.id) is not member for _, member in left):
@@ -203,42 +302,3 @@ def _leaving_after(placed: Sequence[tuple[Job, Member]], at: datetime) -> list[W
         for worker_id, member in members.items()
         if 0 < member.worker.max_jobs <= member.jobs_taken + given[worker_id]
     ]
-
-
-def _without(
-    demands: Sequence[QueuedDemand], placed: Sequence[tuple[Job, Member]]
-) -> list[QueuedDemand]:
-    """The demands when these jobs are gone from the queue.
-
-    `first_job` may be one of them; it only names what a worker is provisioned for.
-    """
-    taken = [demand_of(job.spec) for job, _ in placed]
-    left = [replace(each, count=each.count - taken.count(each.demand)) for each in demands]
-    return [each for each in left if each.count > 0]
-
-
-def _place(jobs: Sequence[Job], free: Sequence[_Slot]) -> list[tuple[Job, Member]]:
-    placed: list[tuple[Job, Member]] = []
-    for job in jobs:
-        demand = demand_of(job.spec)
-        slot = _best(demand, free)
-        if slot is not None:
-            slot.free -= 1
-            slot.taken.append(demand.resources)
-            placed.append((job, slot.member))
-    return placed
-
-
-def _best(demand: Demand, free: Sequence[_Slot]) -> _Slot | None:
-    """The least loaded of the most liked workers that have room now."""
-    best: _Slot | None = None
-    best_rank = (0, 0.0)
-    for slot in free:
-        offer = slot.member.offer
-        has_room = slot.free > 0 and fits_beside(demand.resources, offer.resources, slot.taken)
-        if not has_room or misfits(demand, offer):
-            continue
-        rank = (preference(demand, offer), slot.free / slot.member.worker.slots)
-        if best is None or rank > best_rank:
-            best, best_rank = slot, rank
-    return best

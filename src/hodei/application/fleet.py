@@ -37,6 +37,10 @@ class Member:
     """Its open stream, where this server has it."""
     jobs: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])
     """What it holds."""
+    ended: set[JobId] = field(default_factory=set[JobId])
+    """Those of them whose processes are gone, and whose results are being recorded."""
+    promised: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])
+    """What it is about to get: the commit that says so is on its way."""
     usage: Usage = Usage()
     jobs_taken: int = 0
     """Jobs that it got since this server began to look, those that it holds included."""
@@ -46,18 +50,36 @@ class Member:
     @property
     def offer(self) -> Offer:
         """What it has, for placement."""
-        return offer_of(self.worker)
+        worker = self.worker
+        return Offer(
+            provider=worker.provider,
+            labels=worker.labels,
+            resources=worker.resources,
+            taints=worker.taints,
+            kind=worker.kind,
+        )
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it may be given a job, where it has room."""
+        is_ready = self.worker.state is WorkerState.READY and not self.is_ending
+        return is_ready and self.link is not None
 
     @property
     def free_slots(self) -> int:
         """How many more jobs it takes now."""
-        is_ready = self.worker.state is WorkerState.READY and not self.is_ending
-        if not is_ready or self.link is None:
+        if not self.takes_jobs:
             return 0
-        free = self.worker.slots - len(self.jobs)
+        promised = len(self.promised.keys() - self.jobs.keys())
+        free = self.worker.slots - (len(self.jobs) - len(self.ended)) - promised
         if self.worker.max_jobs:
-            free = min(free, self.worker.max_jobs - self.jobs_taken)
+            free = min(free, self.worker.max_jobs - self.jobs_taken - promised)
         return max(0, free)
+
+    def taken(self) -> list[Resources]:
+        """What its running jobs have of it, and those that it is about to get."""
+        held = self.jobs | self.promised
+        return [each for job_id, each in held.items() if job_id not in self.ended]
 
     @property
     def is_coming(self) -> bool:
@@ -68,17 +90,6 @@ class Member:
         return self.worker.state in starting or (
             self.worker.state is WorkerState.READY and self.link is None
         )
-
-
-def offer_of(worker: Worker) -> Offer:
-    """What a worker has, for placement."""
-    return Offer(
-        provider=worker.provider,
-        labels=worker.labels,
-        resources=worker.resources,
-        taints=worker.taints,
-        kind=worker.kind,
-    )
 
 
 class Fleet:
@@ -143,6 +154,12 @@ class Fleet:
         _call(self._on_change)
         _call(self._on_slots)
 
+    def job_ended(self, member: Member, job_id: JobId) -> None:
+        """Says that nothing of the job runs any more: its slot is free before that is recorded."""
+        if job_id in member.jobs and job_id not in member.ended:
+            member.ended.add(job_id)
+            _call(self._on_slots)
+
     def apply(self, events: Sequence[StoredEvent]) -> None:
         """Follows what was committed."""
         has_changed = has_slots = False
@@ -153,8 +170,8 @@ class Fleet:
             elif isinstance(stored.event, JobAssigned):
                 member = self._hold(JobId(name))
                 has_changed |= member is not None and len(member.jobs) >= member.worker.slots
-            elif (member := self._release(JobId(name))) is not None:
-                has_slots = True
+            elif (member := self._holders.get(JobId(name))) is not None:
+                has_slots |= self._release(JobId(name), member)
                 has_changed |= not member.jobs
         if has_changed:
             self.changed()
@@ -192,16 +209,21 @@ class Fleet:
         if member is not None:
             member.jobs_taken += job_id not in member.jobs
             member.jobs[job_id] = job.spec.resources
+            member.ended.discard(job_id)
             self._holders[job_id] = member
         return member
 
-    def _release(self, job_id: JobId) -> Member | None:
-        if job_id in self._held or (member := self._holders.pop(job_id, None)) is None:
-            return None
-        del member.jobs[job_id]
+    def _release(self, job_id: JobId, member: Member) -> bool:
+        """Takes the job off its worker, unless it is still held; returns whether a slot came."""
+        if job_id in self._held:
+            return False
+        del self._holders[job_id], member.jobs[job_id]
         if not member.jobs:
             member.idle_since = self._clock.monotonic()
-        return member
+        if job_id in member.ended:
+            member.ended.discard(job_id)
+            return False
+        return True
 
 
 def _call(listeners: Sequence[Callable[[], None]]) -> None:

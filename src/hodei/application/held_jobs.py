@@ -1,9 +1,15 @@
 """The jobs that workers hold, kept at hand: what every result, log chunk and order looks at."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from hodei.domain.jobs.events import JobAccepted, JobAssigned, JobCancelRequested, JobEvent
+from hodei.domain.jobs.events import (
+    JobAccepted,
+    JobAssigned,
+    JobCancelRequested,
+    JobEvent,
+    JobQueued,
+)
 from hodei.domain.jobs.evolve import evolve
 from hodei.domain.jobs.job import Job
 from hodei.kernel.ids import JobId
@@ -22,6 +28,19 @@ class HeldJobs:
         self._store = store
         self.by_id: dict[JobId, Job] = {}
         """As they are stored. Read only; the same mapping for good."""
+        self._see: list[Callable[[Job], None]] = []
+        self._lose_track: list[Callable[[], None]] = []
+
+    def listen(self, *, see: Callable[[Job], None], lose_track: Callable[[], None]) -> None:
+        """Tells somebody who keeps other jobs at hand.
+
+        Args:
+            see: Is given every job as it was just stored, held or not, before its events are told.
+            lose_track: Is called when jobs were queued that nobody has seen: by others, or by a
+                commit whose answer was lost.
+        """
+        self._see.append(see)
+        self._lose_track.append(lose_track)
 
     async def load(self) -> None:
         """Takes what is stored."""
@@ -33,6 +52,8 @@ class HeldJobs:
             self.by_id[job.id] = job
         else:
             self.by_id.pop(job.id, None)
+        for see in self._see:
+            see(job)
 
     async def refresh(self, job_ids: Sequence[JobId]) -> None:
         """Brings held jobs up to what is stored: the next decision must not meet the same wall.
@@ -57,6 +78,7 @@ class HeldJobs:
             StoreUnavailableError: They cannot be read now; call it again.
         """
         unknown: dict[JobId, None] = {}
+        are_queued = False
         for stored in events:
             kind, _, name = stored.stream.partition(":")
             if kind == "job" and not self._evolve(JobId(name), stored):
@@ -64,7 +86,11 @@ class HeldJobs:
                     unknown[JobId(name)] = None
                 else:
                     unknown.pop(JobId(name), None)
+                are_queued |= isinstance(stored.event, JobQueued)
         await self._load(list(unknown))
+        if are_queued:
+            for lose_track in self._lose_track:
+                lose_track()
 
     def _evolve(self, job_id: JobId, stored: StoredEvent) -> bool:
         """Whether the job is at hand, and with the event now."""

@@ -76,6 +76,10 @@ class Journal:
         await self.feed.start()
         await self._held.load()
 
+    def watch_queue(self, *, see: Callable[[Job], None], lose_track: Callable[[], None]) -> None:
+        """See `HeldJobs.listen`."""
+        self._held.listen(see=see, lose_track=lose_track)
+
     @property
     def held(self) -> Mapping[JobId, Job]:
         """The jobs in ASSIGNED or RUNNING, as they are stored. The same mapping for good."""

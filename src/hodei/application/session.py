@@ -118,9 +118,7 @@ class WorkerSession:
                 self._take_output(message.chunks)
             case Result():
                 await self._has_room.wait()
-                self._unstored_results.append(message)
-                self._look_at_room()
-                self._log_wake.notify()
+                self._take_result(message)
             case Leaving():
                 self.leaving = message.message
 
@@ -132,6 +130,13 @@ class WorkerSession:
         self._started.append(message)
         self._look_at_room()
         self._record_wake.notify()
+
+    def _take_result(self, message: Result) -> None:
+        self._unstored_results.append(message)
+        if not self._is_stale(message):
+            self._parts.fleet.job_ended(self._member, message.job_id)
+        self._look_at_room()
+        self._log_wake.notify()
 
     def _look_at_room(self) -> None:
         records = len(self._started) + len(self._unstored_results) + len(self._results)
@@ -209,7 +214,7 @@ class WorkerSession:
     async def _record(self) -> None:
         while True:
             await self._record_wake.wait()
-            started, self._started = self._started, []
+            started = self._take_starts()
             results, self._results = self._results, []
             self._look_at_room()
             while True:
@@ -221,6 +226,20 @@ class WorkerSession:
                 except StoreUnavailableError as error:
                     log.warning("results_delayed", message=str(error))
                     await asyncio.sleep(_RETRY_AFTER_S)
+
+    def _take_starts(self) -> list[Started]:
+        """The starts that can be recorded now.
+
+        That of a short job waits for its result, which came with it and waits for its output: they
+        commit together, and the result not behind a commit of its own start.
+        """
+        with_result = {(each.job_id, each.outcome.attempt) for each in self._unstored_results}
+        taken: list[Started] = []
+        waiting: list[Started] = []
+        for each in self._started:
+            (waiting if (each.job_id, each.attempt) in with_result else taken).append(each)
+        self._started = waiting
+        return taken
 
     async def _commit(self, started: Sequence[Started], results: Sequence[Result]) -> None:
         """Records what it can and answers all of it.

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
+from hodei.application.dispatch import Assignment
 from hodei.application.journal import ConflictError, Journal, job_write
-from hodei.domain.jobs import decide
+from hodei.domain.jobs import decide, evolve
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import JobSpec
 from hodei.kernel.clock import IdSource
@@ -36,6 +39,14 @@ class Submitted:
     queued_at: datetime
 
 
+class SlotGiver(Protocol):
+    """Who knows of free slots."""
+
+    def slot_for(self, job: Job, at: datetime) -> AbstractContextManager[Assignment]:
+        """See `Dispatcher.slot_for`."""
+        ...
+
+
 class SubmitJobs:
     """The use case behind `QueueJob` and `QueueJobs`."""
 
@@ -44,11 +55,13 @@ class SubmitJobs:
         *,
         journal: Journal,
         jobs: JobStore,
+        slots: SlotGiver,
         ids: IdSource,
         difference: Callable[[JobSpec, JobSpec], list[str]],
     ) -> None:
         self._journal = journal
         self._jobs = jobs
+        self._slots = slots
         self._ids = ids
         self._difference = difference
 
@@ -62,19 +75,17 @@ class SubmitJobs:
         """
         ids = [each.id or JobId(self._ids.new()) for each in new]
         named = _by_id(ids, new)
+        # Nearly always new: whether an id is taken is asked only once its commit has met it.
+        existing: dict[JobId, Job] = {}
         while True:
-            existing = await self._existing(new)
-            self._check_same(named, existing)
             at = self._journal.now()
             fresh = {job_id: spec for job_id, spec in named.items() if job_id not in existing}
             writes = await _writes(fresh, queued_by, at)
-            # One correlation id for a batch would tie unrelated jobs together.
-            correlation = writes[0].after.id if len(writes) == 1 else ""
             try:
-                if writes:
-                    await self._journal.commit(at=at, jobs=writes, correlation_id=correlation)
+                await self._commit(writes, at)
             except ConflictError:
-                # Another client queued one of these ids at the same moment: compare again.
+                existing = await self._existing(new)
+                self._check_same(named, existing)
                 continue
             return [
                 Submitted(
@@ -85,6 +96,21 @@ class SubmitJobs:
                 )
                 for job_id in ids
             ]
+
+    async def _commit(self, writes: Sequence[JobWrite], at: datetime) -> None:
+        if len(writes) != 1:
+            # One correlation id for a batch would tie unrelated jobs together.
+            if writes:
+                await self._journal.commit(at=at, jobs=writes)
+            return
+        [write] = writes
+        with self._slots.slot_for(write.after, at) as assignment:
+            if assignment.events:
+                after = evolve.evolve_all(write.after, assignment.events, at)
+                write = JobWrite(events=(*write.events, *assignment.events), after=after)
+            await self._journal.commit(
+                at=at, jobs=[write], workers=assignment.workers, correlation_id=write.after.id
+            )
 
     async def _existing(self, new: Sequence[NewJob]) -> dict[JobId, Job]:
         given = [each.id for each in new if each.id is not None]

@@ -51,6 +51,8 @@ from hodei.wire.job_definition import difference
 _LOOK_FOR_OUTPUT_S: Final = 1.0
 """How often those who follow a job look for output that another server may have stored, should no
 word of it arrive."""
+_READ_AHEAD = 64
+"""Queued jobs that the dispatcher of a sole server keeps at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         fleet=fleet,
         ids=base.ids,
         on_waiting=pool.waiting,
+        read_ahead=0 if config.database_url else _READ_AHEAD,
     )
     watch = WatchWorkers(
         journal=journal,
@@ -248,7 +251,11 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             journal=journal,
             store=base.store,
             submit=SubmitJobs(
-                journal=journal, jobs=base.store, ids=base.ids, difference=difference
+                journal=journal,
+                jobs=base.store,
+                slots=dispatcher,
+                ids=base.ids,
+                difference=difference,
             ),
             cancel=CancelJob(journal=journal, fleet=fleet),
             retry=RetryJob(journal=journal),

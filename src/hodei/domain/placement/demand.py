@@ -4,6 +4,7 @@ The queue is kept by demand: thousands of jobs share a handful of demands, so th
 fitness is decided once for each demand and not once for each job.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from hodei.domain.jobs.container import ContainerOptions
@@ -21,6 +22,29 @@ class Demand:
     preferred_region: str = ""
     image: str = ""
     container: ContainerOptions | None = None
+
+
+DemandKey = Hashable
+
+
+def demand_key(demand: Demand) -> DemandKey:
+    """Equal for equal demands, and to look them up by: a demand holds dicts."""
+    resources, selector = demand.resources, demand.selector
+    return (
+        resources.cpu_millicores,
+        resources.memory_bytes,
+        resources.disk_bytes,
+        resources.gpu_count,
+        resources.gpu_types,
+        frozenset(resources.custom.items()),
+        frozenset(selector.match_labels.items()),
+        selector.match_expressions,
+        demand.tolerations,
+        demand.preferred_provider,
+        demand.preferred_region,
+        demand.image,
+        demand.container,
+    )
 
 
 def demand_of(spec: JobSpec) -> Demand:

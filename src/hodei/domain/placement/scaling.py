@@ -16,7 +16,8 @@ class Waiting:
 
     demand: Demand
     count: int
-    first_job: JobId
+    first_job: JobId | None
+    """The one that goes first, where it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def workers_wanted(
     wants: list[Want] = []
     for group in waiting:
         left = group.count
-        for_job: JobId | None = group.first_job
+        for_job = group.first_job
         for index, each in enumerate(coming):
             if left and slots_left[index] and not misfits(group.demand, each.offer):
                 used = min(left, slots_left[index])

@@ -1,0 +1,106 @@
+"""Which free slot a job gets: the choice alone, without the commit that makes it true."""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from hodei.application.fleet import Member
+from hodei.application.queue_head import QueuedJob
+from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.demand import Demand, DemandKey
+from hodei.domain.placement.fit import fits_beside, misfits, preference
+from hodei.kernel.ids import WorkerId
+
+_MOST_REMEMBERED = 100_000
+
+
+class Fits:
+    """Which demands may ever run on which workers; asked for each job and each slot."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[DemandKey, WorkerId, int], bool] = {}
+
+    def __call__(self, key: DemandKey, demand: Demand, member: Member) -> bool:
+        """Whether the worker could run it, were it idle."""
+        fit = (key, member.worker.id, member.worker.version)
+        known = self._known.get(fit)
+        if known is None:
+            if len(self._known) > _MOST_REMEMBERED:
+                self._known.clear()
+            known = self._known[fit] = not misfits(demand, member.offer)
+        return known
+
+
+@dataclass(slots=True)
+class _Slots:
+    """A member with what was given to it already."""
+
+    member: Member
+    free: int
+    taken: list[Resources] = field(default_factory=list[Resources])
+
+
+class FreeSlots:
+    """The free slots of this moment, and what has been given away of them."""
+
+    def __init__(self, members: Iterable[Member], fits: Fits) -> None:
+        self._fits = fits
+        self._slots = [
+            _Slots(member, member.free_slots, member.taken())
+            for member in members
+            if member.free_slots
+        ]
+
+    def __len__(self) -> int:
+        return sum(each.free for each in self._slots)
+
+    def members(self) -> list[Member]:
+        """Those that have any left."""
+        return [each.member for each in self._slots if each.free]
+
+    def give(self, jobs: Iterable[QueuedJob]) -> list[tuple[Job, Member]]:
+        """Gives slots to jobs in their order; those without room let others by."""
+        given: list[tuple[Job, Member]] = []
+        without_room: set[DemandKey] = set()
+        left = len(self)
+        for each in jobs:
+            if len(given) == left:
+                break
+            if each.key in without_room:
+                continue
+            slots = self._best(each)
+            if slots is None:
+                without_room.add(each.key)
+                continue
+            slots.free -= 1
+            slots.taken.append(each.demand.resources)
+            given.append((each.job, slots.member))
+        return given
+
+    def _best(self, job: QueuedJob) -> _Slots | None:
+        """The least loaded of the most liked workers that have room now."""
+        best: _Slots | None = None
+        best_rank = (0, 0.0)
+        for slots in self._slots:
+            if not slots.free or not self._fits(job.key, job.demand, slots.member):
+                continue
+            offer = slots.member.offer
+            if not fits_beside(job.demand.resources, offer.resources, slots.taken):
+                continue
+            rank = (preference(job.demand, offer), slots.free / slots.member.worker.slots)
+            if best is None or rank > best_rank:
+                best, best_rank = slots, rank
+        return best
+
+
+@contextmanager
+def promised(given: Sequence[tuple[Job, Member]]) -> Generator[None]:
+    """Keeps slots from others until the commit that takes them is known."""
+    for job, member in given:
+        member.promised[job.id] = job.spec.resources
+    try:
+        yield
+    finally:
+        for job, member in given:
+            member.promised.pop(job.id, None)
