@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hodei.domain.jobs import container_limits, limits
-from hodei.domain.jobs.reasons import ReasonCode, advice_for
+from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.kernel.errors import HodeiError, InvalidFieldsError, NotFoundError
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire.errors import abort_arguments
@@ -28,7 +28,7 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 def test_every_reason_is_listed_with_its_advice():
     listed = {row[0]: row[2] for row in rows("reasons.md", "code")}
-    assert listed == {code.value: advice_for(code) for code in ReasonCode}
+    assert listed == {code.value: reason(code, "").advice for code in ReasonCode}
     assert all(row[1] and row[3] for row in rows("reasons.md", "code"))
 
 

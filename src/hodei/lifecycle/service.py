@@ -1,32 +1,16 @@
-"""Services: parts that run until they are stopped, and the supervisor that runs them.
-
-A service's `start` returns when it serves, or raises. `stop` waits until it is over; it may be
-called before `start` and more than once.
-"""
+"""Parts that run until they are stopped, and sets of tasks that end together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 log = structlog.get_logger()
 
 
-class Service(Protocol):
-    """Something with a beginning and an end."""
-
-    async def start(self) -> None:
-        """Returns when it serves; raises when it cannot."""
-        ...
-
-    async def stop(self) -> None:
-        """Returns when it is over. Idempotent."""
-        ...
-
-
 class BackgroundLoop:
-    """A service that runs one coroutine function until it is stopped.
+    """Runs one coroutine function until it is stopped.
 
     A failure of the coroutine, or its end before it is stopped, is a defect: it is logged and
     handed to `on_failure`, which ends the process in production.
@@ -103,12 +87,3 @@ class TaskSet:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task_failed", task=task.get_name(), exc_info=error)
-
-
-async def stop_all(services: list[Service], each: Callable[[Service], Awaitable[None]]) -> None:
-    """Stops services in the reverse order of their start, each whatever happens to the others."""
-    for service in reversed(services):
-        try:
-            await each(service)
-        except Exception:
-            log.exception("stop_failed", service=type(service).__name__)

@@ -18,7 +18,7 @@ from hodei.kernel.errors import BrokenError, FieldViolation, InvalidFieldsError
 from hodei.kernel.ids import FencingToken, JobId
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire.placement_fields import NO_RESOURCES, encode_resources
-from hodei.wire.timestamps import from_timestamp, to_duration, to_timestamp
+from hodei.wire.timestamps import from_timestamp, to_duration
 
 MAX_SLOTS: Final = 256
 """Jobs that one worker runs at once: more are more workers."""
@@ -197,18 +197,6 @@ def decode_chunk(chunk: pb.LogChunk, *, received_at: datetime) -> LogChunk:
         offset=chunk.offset,
         data=chunk.data,
         at=at,
-    )
-
-
-def encode_chunk(chunk: LogChunk) -> pb.LogChunk:
-    """Some output of a job."""
-    return pb.LogChunk(
-        job_id=chunk.job_id,
-        attempt=chunk.attempt,
-        stream=STREAMS[chunk.stream],
-        offset=chunk.offset,
-        data=chunk.data,
-        time=to_timestamp(chunk.at),
     )
 
 

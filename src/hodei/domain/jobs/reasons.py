@@ -75,8 +75,3 @@ NEVER_RETRIED: Final = frozenset({ReasonCode.CANCELLED, ReasonCode.DEADLINE_EXCE
 def reason(code: ReasonCode, message: str) -> Reason:
     """The reason `code` of this case, with the advice that goes with it."""
     return Reason(code=code, message=message, advice=_ADVICE[code])
-
-
-def advice_for(code: ReasonCode) -> str:
-    """What to do about a reason."""
-    return _ADVICE[code]

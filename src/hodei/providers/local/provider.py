@@ -225,13 +225,6 @@ class LocalProvider:
         finally:
             os.close(lock)
 
-    def _try_to_begin(self, instance: Instance) -> int | None:
-        try:
-            instance.create(self._cluster_id)
-            return instance.try_lock()
-        except FileNotFoundError:  # just being removed
-            return None
-
     async def _start_worker(self, instance: Instance, bootstrap: Bootstrap, lock: int) -> Processes:
         document = json.dumps(asdict(bootstrap)).encode()
         while True:
