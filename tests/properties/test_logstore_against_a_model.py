@@ -274,6 +274,7 @@ def test_a_store_agrees_with_a_plain_model(machine: type[RuleBasedStateMachine],
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_two_servers_on_one_database_agree_with_a_plain_model(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -63,10 +63,18 @@ def test_behind_the_last_of_a_part_nothing_is_known() -> None:
     head = QueueHead()
     head.begin_read()
     head.fill([job("a", age_s=9), job("b", age_s=5)], is_whole=False)
-    assert not head.has_more
+    assert not head.is_stale
     head.see(job("between", age_s=7))
     head.see(job("behind", age_s=1))
-    assert (names(head), head.has_more) == (["a", "between", "b"], True)
+    assert (names(head), head.is_stale) == (["a", "between", "b"], True)
+
+
+def test_a_job_that_ends_behind_the_last_of_a_part_makes_it_stale() -> None:
+    head = QueueHead()
+    head.begin_read()
+    head.fill([job("a", age_s=9)], is_whole=False)
+    head.see(ended(job("behind")))
+    assert head.is_stale
 
 
 def test_what_is_committed_during_a_read_counts_where_it_is_newer() -> None:
@@ -85,7 +93,7 @@ def test_more_than_it_holds_makes_it_a_part() -> None:
     head = whole()
     for number in range(MOST_AT_HAND + 3):
         head.see(job(f"j{number}"))
-    assert (len(names(head)), head.is_whole, head.has_more) == (MOST_AT_HAND, False, True)
+    assert (len(names(head)), head.is_whole, head.is_stale) == (MOST_AT_HAND, False, True)
     head.begin_read()
     for number in range(MOST_AT_HAND + 3):
         head.see(job(f"k{number}"))

@@ -180,7 +180,7 @@ class Dispatcher:
 
         For those who provision workers; each job that is queued asks for it.
         """
-        if not self._head.has_more:
+        if not self._head.is_stale:
             return False
         left_s = self._looked_at + _LOOK_AGAIN_S - asyncio.get_running_loop().time()
         self._look_again_in_s = left_s if left_s > 0 else None
@@ -206,7 +206,6 @@ class Dispatcher:
         passed_over: set[DemandKey] = set()
         while True:
             self._head.begin_read()
-            self._looked_at = asyncio.get_running_loop().time()
             demands = await self._jobs.queued_demands()
             free = self._free_slots()
             wanted = self._wanted(demands, free, passed_over)
@@ -224,6 +223,9 @@ class Dispatcher:
         if not self._head.is_whole and (passed_over - left.keys() or not self._read_ahead):
             # It left out what had no room, or others may take it.
             self._head.clear()
+        # Only a queue that is too long to be at hand is looked at again and again.
+        now = asyncio.get_running_loop().time()
+        self._looked_at = float("-inf") if self._head.is_whole else now
         self._tell(demands, before - left)
 
     def _wanted(

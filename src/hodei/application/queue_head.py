@@ -41,7 +41,7 @@ class QueueHead:
 
     Attributes:
         is_whole: Whether these are all that are queued, as far as this server knows.
-        has_more: Whether jobs were queued behind these since the last read.
+        is_stale: Whether what is queued behind these may have changed since the last read.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class QueueHead:
         self._ids: set[JobId] = set()
         self._seen: dict[JobId, Job] | None = None
         self.is_whole = False
-        self.has_more = True
+        self.is_stale = True
 
     def __iter__(self) -> Iterator[QueuedJob]:
         return iter(tuple(self._queued))
@@ -75,12 +75,12 @@ class QueueHead:
         """Lets go of jobs that are not as they were thought to be: the store knows how they are."""
         for job_id in job_ids:
             self._remove(job_id)
-        self.is_whole, self.has_more = False, True
+        self.is_whole, self.is_stale = False, True
 
     def clear(self) -> None:
         """Forgets everything: what goes next is no longer known."""
         self._ranks, self._queued, self._ids = [], [], set()
-        self.is_whole, self.has_more = False, True
+        self.is_whole, self.is_stale = False, True
 
     def begin_read(self) -> None:
         """Remembers what is seen while the store is read, for `fill`."""
@@ -96,7 +96,7 @@ class QueueHead:
         seen, self._seen = self._seen or {}, None
         self.clear()
         self.is_whole = is_whole and len(jobs) <= MOST_AT_HAND
-        self.has_more = False
+        self.is_stale = False
         for job in jobs[:MOST_AT_HAND]:
             self._append(job)
         # What was committed meanwhile may or may not be in what was read.
@@ -105,16 +105,19 @@ class QueueHead:
             if job.version > read.get(job.id, 0):
                 self._take(job)
         if len(seen) > MOST_AT_HAND:
-            self.is_whole, self.has_more = False, True
+            self.is_whole, self.is_stale = False, True
 
     def _take(self, job: Job) -> None:
         if job.id in self._ids:
             self._remove(job.id)
+        elif job.is_terminal and not self.is_whole:
+            # It may have left the queue without ever coming to its front: cancelled, or given up.
+            self.is_stale = True
         if job.state is not JobState.QUEUED:
             return
         rank = _rank(job)
         if not self.is_whole and (not self._ranks or rank >= self._ranks[-1]):
-            self.has_more = True
+            self.is_stale = True
             return
         at = bisect_right(self._ranks, rank)
         self._ranks.insert(at, rank)
@@ -123,7 +126,7 @@ class QueueHead:
         if len(self._queued) > MOST_AT_HAND:
             self._ranks.pop()
             self._ids.discard(self._queued.pop().job.id)
-            self.is_whole, self.has_more = False, True
+            self.is_whole, self.is_stale = False, True
 
     def _append(self, job: Job) -> None:
         self._ranks.append(_rank(job))

@@ -53,6 +53,9 @@ class Reactions:
                 case JobRetried(not_before=due) if due is not None:
                     self._due.notify()
                 case event if isinstance(event, _ENDS):
+                    if not isinstance(event, JobSucceeded):
+                        # It may have left the queue, for which a worker was on its way.
+                        self._dispatcher.notify()
                     self._hub.notify([JobId(stored.stream.removeprefix("job:"))])
                 case _:
                     pass
