@@ -29,8 +29,7 @@ from hodei.domain.jobs.states import (
 )
 from hodei.domain.workers import events as worker_events
 from hodei.domain.workers.states import ENDED, WORKER_TRANSITIONS, WorkerState
-from hodei.server.config import LocalProviderConfig, ServerConfig
-from hodei.server.config_sources import SETTINGS
+from hodei.server.config_sources import SECTIONS, SETTINGS
 from hodei.server.config_values import show_value
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,11 +99,11 @@ def event_table(union: UnionType) -> str:
 
 def server_settings() -> str:
     """Everything that a server can be told, by the names that it goes by."""
-    docs = {False: member_docs(ServerConfig), True: member_docs(LocalProviderConfig)}
+    docs = {section: member_docs(owner) for section, owner in SECTIONS.items()}
     lines = ["| key | environment | default | meaning |", "|-|-|-|-|"]
     for setting in SETTINGS.values():
         default = show_value(setting.default)
-        meaning = docs[setting.is_local].get(setting.field, "")
+        meaning = docs[setting.section].get(setting.field, "")
         lines.append(
             f"| `{setting.key}` | `{setting.variable}` | {f'`{default}`' if default else '(none)'}"
             f" | {meaning} |"

@@ -167,7 +167,9 @@ class Plane:
             ender=self.ender,
             providers=by_name,
             clock=self.clock,
-            patience=Patience(lease_s=LEASE_S, enroll_timeout_s=ENROLL_TIMEOUT_S),
+            patience=Patience(
+                lease_s=LEASE_S, enroll_timeout_s=dict.fromkeys(by_name, ENROLL_TIMEOUT_S)
+            ),
         )
         self.due = WakeDueJobs(journal=self.journal, jobs=self.store, fleet=self.fleet)
         self.fleet.on_slots(self.dispatcher.notify)

@@ -8,8 +8,8 @@ import pytest
 
 from hodei.cli.main import main
 from hodei.kernel.errors import InvalidFieldsError
-from hodei.server.config import LocalProviderConfig, ServerConfig
-from hodei.server.config_sources import SETTINGS, EffectiveConfig, load_config
+from hodei.server.config import ServerConfig
+from hodei.server.config_sources import SECTIONS, SETTINGS, EffectiveConfig, load_config
 
 
 def load(
@@ -55,13 +55,22 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
     assert loaded.config.name == "from the file"
 
 
+DOCKER = {"HODEI_DOCKER_ENABLED": "1"}
+
+
 def test_every_field_of_the_configuration_is_a_setting() -> None:
-    assert {setting.field for setting in SETTINGS.values() if not setting.is_local} == {
-        each.name for each in fields(ServerConfig)
-    } - {"local"}
-    assert {setting.field for setting in SETTINGS.values() if setting.is_local} == {
-        each.name for each in fields(LocalProviderConfig)
-    }
+    for section, owner in SECTIONS.items():
+        of_section = {each.field for each in SETTINGS.values() if each.section == section}
+        assert of_section == {each.name for each in fields(owner)} - SECTIONS.keys()
+
+
+def test_the_engine_and_the_image_have_the_names_that_users_know() -> None:
+    engine = {"DOCKER_HOST": "tcp://a:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs"}
+    docker = load(environment={**engine, "HODEI_WORKER_IMAGE": "tool:1"}).config.docker
+    assert (docker.host, str(docker.cert_path), docker.image) == ("tcp://a:1", "/certs", "tool:1")
+    own = {"HODEI_DOCKER_HOST": "tcp://b:1", "HODEI_DOCKER_IMAGE": "tool:2"}
+    docker = load(environment={**engine, **own, "HODEI_WORKER_IMAGE": "tool:1"}).config.docker
+    assert (docker.host, docker.image) == ("tcp://b:1", "tool:2")
 
 
 def test_text_and_toml_give_the_same_values(tmp_path: Path) -> None:
@@ -107,7 +116,16 @@ def test_text_and_toml_give_the_same_values(tmp_path: Path) -> None:
         ({"HODEI_LOCAL_LABELS": "x"}, "HODEI_LOCAL_LABELS", "is not a pair"),
         ({"HODEI_LOCAL_AGENT_COMMAND": "'"}, "HODEI_LOCAL_AGENT_COMMAND", "is not a command"),
         ({"HODEI_DATA_DIR": ""}, "HODEI_DATA_DIR", "is empty"),
-        ({"HODEI_DOCKER_ENABLED": "1"}, "HODEI_DOCKER_ENABLED", "not in this release"),
+        (DOCKER | {"HODEI_DOCKER_PULL": "x"}, "HODEI_DOCKER_PULL", "always, missing, never"),
+        (DOCKER | {"HODEI_DOCKER_SLOTS": "0"}, "HODEI_DOCKER_SLOTS", "not from 1 to 256"),
+        (DOCKER | {"HODEI_DOCKER_MEMORY": "much"}, "HODEI_DOCKER_MEMORY", "much"),
+        (DOCKER | {"HODEI_DOCKER_MOUNTS": "x"}, "HODEI_DOCKER_MOUNTS", "absolute path"),
+        (DOCKER | {"HODEI_DOCKER_WARM": "Debian=1"}, "HODEI_DOCKER_WARM", "no name of an image"),
+        (DOCKER | {"HODEI_DOCKER_WARM": "debian=99"}, "HODEI_DOCKER_WARM", "not from 0 to 10"),
+        (DOCKER | {"HODEI_DOCKER_NETWORK": "none"}, "HODEI_DOCKER_NETWORK", "another network"),
+        (DOCKER | {"HODEI_DOCKER_JOB_OPTIONS": "all"}, "HODEI_DOCKER_JOB_OPTIONS", "'all'"),
+        (DOCKER | {"DOCKER_HOST": "here"}, "DOCKER_HOST", "unix://PATH"),
+        (DOCKER | {"HODEI_WORKER_IMAGE": "a b"}, "HODEI_WORKER_IMAGE", "no name of an image"),
         ({"HODEI_K8S_ENABLED": "true"}, "HODEI_K8S_ENABLED", "not in this release"),
         ({"HODEI_FC_ENABLED": "yes"}, "HODEI_FC_ENABLED", "not in this release"),
     ],

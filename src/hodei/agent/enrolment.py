@@ -79,7 +79,7 @@ async def enrol(
     key_pem, csr_der = await key
     request = pb.RegisterWorkerRequest(auth_token=bootstrap.otp, worker_info=info, csr_der=csr_der)
     answer = await _trying_again(lambda: _register(bootstrap, root_pem, request), chance)
-    worker_address = answer.worker_address or bootstrap.worker_address
+    worker_address = bootstrap.worker_address or answer.worker_address
     if not worker_address:
         raise EnrolmentRefusedError("neither the server nor the bootstrap names a worker_address")
     return Enrolment(

@@ -40,8 +40,8 @@ class Patience:
 
     lease_s: float
     """A silent worker is lost after it."""
-    enroll_timeout_s: float
-    """A worker that has not connected by then never will."""
+    enroll_timeout_s: Mapping[ProviderName, float]
+    """A provider's worker that has not connected by then never will."""
 
 
 class WatchWorkers:
@@ -179,7 +179,7 @@ class WatchWorkers:
             if worker.provider == STATIC_PROVIDER:
                 left = worker.offer.expires_at - self._clock.now()
                 return self._clock.monotonic() + left.total_seconds()
-            return member.last_seen + self._enroll_timeout_s
+            return member.last_seen + self._enroll_timeout_s.get(worker.provider, self._lease_s)
         if worker.state is WorkerState.DRAINING and not member.jobs:
             if worker.provider == STATIC_PROVIDER and member.link is None:
                 # Nobody watches its process: its stream's end is the word of its end.

@@ -10,6 +10,7 @@ from hodei.cli.output import OutputFormat
 _JOB = "The job"
 _RETRIES = "Retries"
 _PLACE = "Where it runs"
+_CONTAINER = "Its container"
 
 
 def register(app: Typer) -> None:
@@ -237,6 +238,89 @@ def run(
         str,
         Option("--region", help="A worker of this region first.", rich_help_panel=_PLACE),
     ] = "",
+    image: Annotated[
+        str,
+        Option(
+            "--image",
+            metavar="NAME",
+            help="The image that it runs in, whatever is in it.",
+            rich_help_panel=_CONTAINER,
+        ),
+    ] = "",
+    pull: Annotated[
+        str,
+        Option(
+            "--pull",
+            help="Fetch the image always, when it is missing, or never.",
+            rich_help_panel=_CONTAINER,
+        ),
+    ] = "",
+    user: Annotated[
+        str,
+        Option("--user", metavar="USER[:GROUP]", help="As whom.", rich_help_panel=_CONTAINER),
+    ] = "",
+    read_only: Annotated[
+        bool,
+        Option(
+            "--read-only", help="The image's files cannot be changed.", rich_help_panel=_CONTAINER
+        ),
+    ] = False,
+    pids_limit: Annotated[
+        int,
+        Option("--pids-limit", help="Processes and threads at once.", rich_help_panel=_CONTAINER),
+    ] = 0,
+    shm_size: Annotated[
+        str,
+        Option("--shm-size", metavar="SIZE", help="Of /dev/shm.", rich_help_panel=_CONTAINER),
+    ] = "",
+    tmpfs: Annotated[
+        list[str] | None,
+        Option(
+            "--tmpfs",
+            metavar="PATH[:OPTIONS]",
+            help="A file system in memory. Repeatable.",
+            rich_help_panel=_CONTAINER,
+        ),
+    ] = None,
+    mount: Annotated[
+        list[str] | None,
+        Option(
+            "--mount",
+            metavar="SOURCE:TARGET[:ro]",
+            help="A directory of the engine's host, or a volume. Repeatable.",
+            rich_help_panel=_CONTAINER,
+        ),
+    ] = None,
+    network: Annotated[
+        str, Option("--network", help="A network of the engine.", rich_help_panel=_CONTAINER)
+    ] = "",
+    add_host: Annotated[
+        list[str] | None,
+        Option(
+            "--add-host",
+            metavar="NAME:ADDRESS",
+            help="A line of /etc/hosts. Repeatable.",
+            rich_help_panel=_CONTAINER,
+        ),
+    ] = None,
+    cap_add: Annotated[
+        list[str] | None,
+        Option(
+            "--cap-add", help="A capability that it keeps. Repeatable.", rich_help_panel=_CONTAINER
+        ),
+    ] = None,
+    platform: Annotated[
+        str,
+        Option("--platform", metavar="OS/ARCH", help="Of the image.", rich_help_panel=_CONTAINER),
+    ] = "",
+    runtime: Annotated[
+        str,
+        Option(
+            "--runtime",
+            help="An OCI runtime of the engine, such as runsc.",
+            rich_help_panel=_CONTAINER,
+        ),
+    ] = "",
     detach: Annotated[
         bool, Option("--detach", help="Print the job's id and leave it to itself.")
     ] = False,
@@ -253,6 +337,7 @@ def run(
     125: Hodei failed the job, 2: nothing was submitted. Ctrl-C cancels the job.
     """
     from hodei.cli.run import RunOptions, run_on_server
+    from hodei.cli.run_container import TypedContainer
     from hodei.cli.run_request import TypedJob, request_of
 
     typed = TypedJob(
@@ -275,6 +360,7 @@ def run(
             "disk": disk,
             "provider": provider,
             "region": region,
+            "image": image,
         },
         numbers={
             "retries": retries,
@@ -291,6 +377,20 @@ def run(
         labels=label or [],
         selector=selector or [],
         resources=resource or [],
+        container=TypedContainer(
+            pull=pull,
+            user=user,
+            network=network,
+            platform=platform,
+            runtime=runtime,
+            shm_size=shm_size,
+            pids_limit=pids_limit,
+            read_only=read_only,
+            mounts=mount or (),
+            tmpfs=tmpfs or (),
+            extra_hosts=add_host or (),
+            cap_add=cap_add or (),
+        ),
     )
     options = RunOptions(server=server, output=output, detach=detach, local=local)
     request = request_of(typed)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from hodei.cli.pairs import read_counts, read_environment, read_pairs
+from hodei.cli.run_container import TypedContainer
 from hodei.domain.jobs.limits import MAX_SCRIPT_BYTES, MAX_STDIN_BYTES
 from hodei.kernel.errors import InvalidFieldsError
 from hodei.sdk import JobRequest
@@ -31,6 +32,7 @@ class TypedJob:
     labels: Sequence[str]
     selector: Sequence[str]
     resources: Sequence[str]
+    container: TypedContainer
 
 
 def request_of(typed: TypedJob, *, own: Mapping[str, str] = os.environ) -> JobRequest:
@@ -52,6 +54,8 @@ def request_of(typed: TypedJob, *, own: Mapping[str, str] = os.environ) -> JobRe
         request["selector"] = read_pairs(typed.selector, option="--selector")
     if typed.resources:
         request["resources"] = read_counts(typed.resources, option="--resource")
+    if (container := typed.container.options()) is not None:
+        request["container"] = container
     return request
 
 

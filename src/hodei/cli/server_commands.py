@@ -42,6 +42,9 @@ MaxWorkers = Annotated[
 WarmWorkers = Annotated[
     str, Option("--warm-workers", metavar="N", help="Idle local workers that are kept ready.")
 ]
+Docker = Annotated[
+    bool, Option("--docker", help="Run jobs in containers, too: those that name an image.")
+]
 ConfigFile = Annotated[str, Option("--config", metavar="FILE", help="A TOML file of settings.")]
 Settings = Annotated[
     list[str] | None,
@@ -71,6 +74,7 @@ def dev(
     slots: Slots = "",
     max_workers: MaxWorkers = "",
     warm_workers: WarmWorkers = "",
+    docker: Docker = False,
     config: ConfigFile = "",
     setting: Settings = None,
 ) -> None:
@@ -89,6 +93,7 @@ def dev(
             "local.slots": (slots, "--slots"),
             "local.max_workers": (max_workers, "--max-workers"),
             "local.warm_workers": (warm_workers, "--warm-workers"),
+            "docker.enabled": ("1" if docker else "", "--docker"),
         },
         config_file=config,
         others=setting or [],
@@ -119,6 +124,7 @@ def server(
     slots: Slots = "",
     max_workers: MaxWorkers = "",
     warm_workers: WarmWorkers = "",
+    docker: Docker = False,
     config: ConfigFile = "",
     setting: Settings = None,
 ) -> None:
@@ -141,6 +147,7 @@ def server(
             "local.slots": (slots, "--slots"),
             "local.max_workers": (max_workers, "--max-workers"),
             "local.warm_workers": (warm_workers, "--warm-workers"),
+            "docker.enabled": ("1" if docker else "", "--docker"),
         },
         config_file=config,
         others=setting or [],

@@ -4,6 +4,7 @@
 with `Client.submit` and `Client.wait`. The command line is built on this package alone.
 """
 
+from hodei.domain.jobs.container import ContainerOptions, Mount, PullPolicy
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import (
     LogPolicy,
@@ -41,6 +42,7 @@ __all__ = [
     "Attempt",
     "AttemptState",
     "Client",
+    "ContainerOptions",
     "FieldViolation",
     "HodeiError",
     "InvalidFieldsError",
@@ -53,8 +55,10 @@ __all__ = [
     "LogChunk",
     "LogPolicy",
     "LogStream",
+    "Mount",
     "NotFoundError",
     "Priority",
+    "PullPolicy",
     "Reason",
     "ReasonCode",
     "RefusedError",

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from os import fsencode
 from typing import Final, TypedDict
 
+from hodei.domain.jobs.container import ContainerOptions
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import (
     Command,
@@ -93,6 +94,10 @@ class JobRequest(TypedDict, total=False):
     """Only this provider's workers."""
     region: str
     """A worker of this region first, where there is one."""
+    image: str
+    """The container image that it runs in; the server must have a provider that runs images."""
+    container: ContainerOptions
+    """How its container differs from the provider's others."""
     log_policy: LogPolicy | str
     """HOLD (the default) or DROP_OLDEST: what happens when the output outruns the server."""
 
@@ -151,6 +156,8 @@ def _to_spec(request: JobRequest) -> JobSpec:
         preferred_provider=_text(request.get("provider", ""), "provider"),
         preferred_region=_text(request.get("region", ""), "region"),
         log_policy=_log_policy(request.get("log_policy", defaults.log_policy)),
+        image=_text(request.get("image", ""), "image"),
+        container=request.get("container"),
     )
 
 

@@ -24,7 +24,7 @@ from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import Journal
-from hodei.application.keep_pool import PoolHands, PoolKeeper, PoolRules
+from hodei.application.keep_pool import PoolHands, PoolKeeper
 from hodei.application.log_hub import LogHub
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.provision_worker import Doors, ProvisionWorker
@@ -42,9 +42,9 @@ from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
 from hodei.ports.logs import KeptLogStore
 from hodei.ports.providers import Provider
 from hodei.ports.stores import Store
-from hodei.providers.local import LocalProvider
 from hodei.server.config import ServerConfig
 from hodei.server.data_dir import DataDir
+from hodei.server.provider_set import address_for_containers, make_providers, rules_of
 from hodei.server.reactions import Reactions
 from hodei.wire.job_definition import difference
 
@@ -68,6 +68,8 @@ class Foundations:
     logs: KeptLogStore
     authority: FileCertificateAuthority
     providers: tuple[Provider, ...]
+    container_host: str
+    """By which address containers reach this server; empty where there are none."""
     started_at: datetime
 
 
@@ -102,11 +104,13 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
     ids = SystemIdSource()
     cluster_id = data_dir.cluster_id(ids)
     advertised = config.advertise_host or config.worker_listen_host
+    container_host = await address_for_containers(config)
+    also = [container_host] if container_host else []
     authority = FileCertificateAuthority.open(
         data_dir.pki,
         cluster_id=cluster_id,
         server_names=[],
-        server_addresses=[config.listen_host, config.worker_listen_host, advertised],
+        server_addresses=[config.listen_host, config.worker_listen_host, advertised, *also],
         clock=clock,
     )
     store = await _open_store(config, data_dir)
@@ -124,7 +128,8 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         store=store,
         logs=logs,
         authority=authority,
-        providers=_providers(config, data_dir, cluster_id),
+        providers=make_providers(config, data_dir, cluster_id),
+        container_host=container_host,
         started_at=clock.now(),
     )
 
@@ -180,6 +185,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         ender=ender,
     )
     drainer = DrainWorker(journal=journal, fleet=fleet)
+    rules = rules_of(config)
     pool = PoolKeeper(
         fleet=fleet,
         hands=PoolHands(
@@ -189,7 +195,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         ),
         clock=base.clock,
         ids=base.ids,
-        pools=[(provider, _rules(config)) for provider in base.providers],
+        pools=[(provider, rules[provider.name]) for provider in base.providers],
     )
     dispatcher = Dispatcher(
         journal=journal,
@@ -205,7 +211,10 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         ender=ender,
         providers=by_name,
         clock=base.clock,
-        patience=Patience(lease_s=config.lease_s, enroll_timeout_s=config.local.enroll_timeout_s),
+        patience=Patience(
+            lease_s=config.lease_s,
+            enroll_timeout_s={name: each.enroll_timeout_s for name, each in rules.items()},
+        ),
     )
     due = WakeDueJobs(journal=journal, jobs=base.store, fleet=fleet)
     fleet.on_slots(dispatcher.notify)
@@ -263,6 +272,9 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             explain=ExplainPending(fleet=fleet, pool=pool),
             clock=base.clock,
             providers=names,
+            image_providers=tuple(
+                each.name for each in base.providers if each.capabilities().containers is not None
+            ),
         ),
         workers=WorkerUseCases(
             enroll=EnrollWorker(
@@ -291,34 +303,4 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             started_at=base.started_at,
             providers=names,
         ),
-    )
-
-
-def _providers(
-    config: ServerConfig, data_dir: DataDir, cluster_id: ClusterId
-) -> tuple[Provider, ...]:
-    if not config.local.enabled:
-        return ()
-    local = config.local
-    return (
-        LocalProvider(
-            cluster_id=cluster_id,
-            workers=data_dir.workers,
-            agent_command=local.agent_command,
-            slots=local.slots,
-            max_workers=local.max_workers,
-            labels=local.labels,
-            region=local.region,
-            custom_resources=local.custom_resources,
-        ),
-    )
-
-
-def _rules(config: ServerConfig) -> PoolRules:
-    local = config.local
-    return PoolRules(
-        warm_workers=min(local.warm_workers, local.max_workers),
-        idle_timeout_s=local.idle_timeout_s,
-        max_age_s=local.max_age_s,
-        enroll_timeout_s=local.enroll_timeout_s,
     )

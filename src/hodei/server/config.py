@@ -33,6 +33,88 @@ class LocalProviderConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DockerProviderConfig:
+    """The provider that makes a container for each worker, from the image that a job names."""
+
+    enabled: bool = False
+    """Whether there is one. Its engine must be there when the server starts."""
+    host: str = ""
+    """Where the engine is, as `unix://PATH` or `tcp://HOST:PORT`; empty means what `DOCKER_HOST`
+    says, or else the engine of the context, or else the usual socket."""
+    context: str = ""
+    """One of `docker context ls`; empty means the current one. Not used where there is a `host`."""
+    cert_path: Path | None = None
+    """A directory with `ca.pem`, `cert.pem` and `key.pem`, for an engine that speaks TLS; by default
+    what `DOCKER_CERT_PATH` says where `DOCKER_TLS_VERIFY` is set."""
+    agent_bundle: str = ""
+    """The directory that `make agent-bundle` built, as the engine's host sees it, or the name of a
+    volume of the engine with the same files; empty means the newest under `build/agent-bundle`.
+    `none` means that the images bring the agent along."""
+    image: str = "hodei-worker"
+    """For jobs that name none; `HODEI_WORKER_IMAGE` names it too. Empty means that they have to."""
+    pull: str = "missing"
+    """When an image is fetched: `always`, `missing` or `never`."""
+    prepull: tuple[str, ...] = ()
+    """Images that are fetched at the start, and looked after, before any job asks for them."""
+    registry_auth_file: Path | None = None
+    """Logins of registries, as `docker login` writes them into its `config.json`."""
+    max_workers: int = 10
+    """Containers at once; 0 to 1000."""
+    slots: int = 1
+    """Jobs that one container runs at once; 1 to 256."""
+    jobs_per_worker: int = 1
+    """A container leaves after so many jobs, so that none finds what another left; 0 is no limit."""
+    warm: dict[str, int] = field(default_factory=dict[str, int])
+    """Idle containers that are kept ready, by image."""
+    idle_timeout_s: float = 300.0
+    """An idle container beyond the warm ones leaves after this many seconds."""
+    max_age_s: float = 3600.0
+    """A container older than this is drained and replaced."""
+    enroll_timeout_s: float = 60.0
+    """A container whose agent has not enrolled by then is taken down; its image is there by then."""
+    network: str = "bridge"
+    """The network of the engine that containers are in."""
+    server_host: str = ""
+    """The address by which containers reach this server; empty means the gateway of the network,
+    where workers' and enrolment's ports are then open too."""
+    cpu_millicores: int = 0
+    """What one container may use, in thousandths of a core, where a job does not say; 0 is all."""
+    memory: str = ""
+    """As above, of memory, such as `512Mi`; empty is all."""
+    pids_limit: int = 4096
+    """Processes and threads in one container; 0 is no limit."""
+    shm_size: str = ""
+    """Of `/dev/shm`, such as `64Mi`; empty is the engine's default."""
+    tmpfs: tuple[str, ...] = ()
+    """File systems in memory of every container, each as `PATH` or `PATH:OPTIONS`."""
+    mounts: tuple[str, ...] = ()
+    """Of every container, each as `SOURCE:TARGET` or `SOURCE:TARGET:ro`."""
+    extra_hosts: tuple[str, ...] = ()
+    """Lines of `/etc/hosts` of every container, each as `NAME:ADDRESS`."""
+    user: str = ""
+    """Of every container, where a job does not say; empty means the image's."""
+    cap_add: tuple[str, ...] = ()
+    """Capabilities of Linux that containers keep; all others are dropped."""
+    allow_new_privileges: bool = False
+    """Whether programs such as `sudo` may gain rights."""
+    read_only: bool = False
+    """Whether the images' files cannot be changed; a job's workspace always can."""
+    runtime: str = ""
+    """An OCI runtime that the engine knows, such as `runsc`; empty means the engine's default."""
+    gpus: int = 0
+    """How many GPUs the engine gives to containers."""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    """Every worker, and every container, gets these."""
+    region: str = "docker"
+    """The label hodei.region of its workers."""
+    job_options: tuple[str, ...] = (
+        *("pull", "pids_limit", "shm_bytes", "tmpfs", "user", "read_only", "platform"),
+    )
+    """Which fields of `container` a job may decide. `mounts`, `network`, `extra_hosts`, `cap_add`
+    and `runtime` let it reach out of its container."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Everything that a control plane needs to know."""
 
@@ -74,3 +156,4 @@ class ServerConfig:
     log_retention_s: float = 168 * 3600.0
     """How long the output of jobs is kept."""
     local: LocalProviderConfig = LocalProviderConfig()
+    docker: DockerProviderConfig = DockerProviderConfig()

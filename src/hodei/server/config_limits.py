@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from hodei.kernel.errors import FieldViolation
 from hodei.kernel.units import format_duration
 from hodei.server.config import ServerConfig
+from hodei.server.docker_limits import check_docker
 
 _PORTS: Final = (0, 65535)
 _DAY_S: Final = 86400.0
@@ -35,7 +36,8 @@ def check_config(config: ServerConfig) -> list[FieldViolation]:
         _distinct_ports(config),
         _database_url("database_url", config.database_url),
     ]
-    return [violation for violation in checks if violation is not None]
+    found = [violation for violation in checks if violation is not None]
+    return found + (check_docker(config.docker) if config.docker.enabled else [])
 
 
 def _whole(key: str, value: int, allowed: tuple[int, int]) -> FieldViolation | None:

@@ -1,8 +1,8 @@
 """Where a server's configuration comes from: flags over environment over a TOML file over defaults.
 
 Each field of `ServerConfig` is a setting. Its key is the field's name, without the `_s` of those
-that are durations; those of the local provider begin with `local.`. In the environment it is
-`HODEI_` and the key in capitals, with `_` for the dot.
+that are durations; those of a provider begin with its name, such as `local.`. In the environment it
+is `HODEI_` and the key in capitals, with `_` for the dot; a few have other names there, too.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
 
 from hodei.kernel.errors import FieldViolation, InvalidFieldsError
-from hodei.server.config import LocalProviderConfig, ServerConfig
+from hodei.server.config import DockerProviderConfig, LocalProviderConfig, ServerConfig
 from hodei.server.config_limits import check_config
 from hodei.server.config_values import Reader, Value, reader_for
 
@@ -39,17 +39,25 @@ OTHER_VARIABLES: Final = frozenset(
         "HODEI_K8S_NAMESPACE",
         "HODEI_FC_KERNEL_PATH",
         "HODEI_FC_ROOTFS_PATH",
-        "HODEI_WORKER_IMAGE",
     }
 )
 """Variables that are known and are no setting of a server."""
 
 UNAVAILABLE: Final = {
-    "HODEI_DOCKER_ENABLED": "the Docker provider is not in this release; unset it",
     "HODEI_K8S_ENABLED": "the Kubernetes provider is not in this release; unset it",
     "HODEI_FC_ENABLED": "the Firecracker provider is not in this release; unset it",
 }
 """Variables that ask for what is not there: refused by name, unless they say no."""
+
+ALIASES: Final = {"HODEI_WORKER_IMAGE": "docker.image"}
+"""Other variables for a setting; what the setting's own says goes first."""
+
+SECTIONS: Final[dict[str, type]] = {
+    "": ServerConfig,
+    "local": LocalProviderConfig,
+    "docker": DockerProviderConfig,
+}
+"""The parts of a configuration, by what keys of theirs begin with."""
 
 _NO: Final = frozenset({"", "0", "false", "no", "off"})
 
@@ -61,8 +69,8 @@ class Setting:
     key: str
     field: str
     """Of its dataclass."""
-    is_local: bool
-    """Whether it is the local provider's."""
+    section: str
+    """Of `SECTIONS`."""
     read: Reader
     default: Value
 
@@ -165,10 +173,13 @@ def _from_file(path: Path) -> dict[str, tuple[object, str]]:
         document = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidFieldsError.of("--config", f"cannot read {path}: {error}") from error
-    local = document.pop("local", {})
-    if not isinstance(local, dict):
-        raise InvalidFieldsError.of(f"{path}: local", "is a table; write [local]")
-    nested = {f"local.{key}": value for key, value in cast("dict[str, object]", local).items()}
+    nested: dict[str, object] = {}
+    for section in filter(None, SECTIONS):
+        table = document.pop(section, {})
+        if not isinstance(table, dict):
+            raise InvalidFieldsError.of(f"{path}: {section}", f"is a table; write [{section}]")
+        own = cast("dict[str, object]", table)
+        nested |= {f"{section}.{key}": value for key, value in own.items()}
     found: dict[str, tuple[object, str]] = {}
     for key, value in {**document, **nested}.items():
         _require_known(key, f"{path}: {key}", SETTINGS)
@@ -178,9 +189,12 @@ def _from_file(path: Path) -> dict[str, tuple[object, str]]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
     by_variable = {setting.variable: setting.key for setting in SETTINGS.values()}
-    found: dict[str, tuple[object, str]] = {}
+    found = _from_docker(environment)
+    for variable, key in ALIASES.items():
+        if variable in environment:
+            found[key] = (environment[variable], variable)
     for variable, text in environment.items():
-        if not variable.startswith("HODEI_") or variable in OTHER_VARIABLES:
+        if not variable.startswith("HODEI_") or variable in OTHER_VARIABLES | ALIASES.keys():
             continue
         if variable in UNAVAILABLE:
             if text.strip().lower() not in _NO:
@@ -188,6 +202,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object,
             continue
         _require_known(variable, variable, by_variable)
         found[by_variable[variable]] = (text, variable)
+    return found
+
+
+def _from_docker(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    """What Docker's own variables say about where its engine is."""
+    found: dict[str, tuple[object, str]] = {}
+    for variable, key in (("DOCKER_CONTEXT", "docker.context"), ("DOCKER_HOST", "docker.host")):
+        if environment.get(variable):
+            found[key] = (environment[variable], variable)
+    if environment.get("DOCKER_TLS_VERIFY") and environment.get("DOCKER_CERT_PATH"):
+        found["docker.cert_path"] = (environment["DOCKER_CERT_PATH"], "DOCKER_CERT_PATH")
     return found
 
 
@@ -200,35 +225,36 @@ def _require_known(name: str, place: str, known: Mapping[str, object]) -> None:
 
 def _settings() -> dict[str, Setting]:
     found: dict[str, Setting] = {}
-    for owner, prefix in ((ServerConfig, ""), (LocalProviderConfig, "local.")):
+    for section, owner in SECTIONS.items():
         hints = get_type_hints(owner)
         for each in fields(owner):
-            if each.name != "local":
-                setting = _setting(each, hints[each.name], prefix)
+            if each.name not in SECTIONS:
+                setting = _setting(each, hints[each.name], section)
                 found[setting.key] = setting
     return found
 
 
-def _setting(field: Field[Any], hint: object, prefix: str) -> Setting:
+def _setting(field: Field[Any], hint: object, section: str) -> Setting:
     is_duration = hint is float
-    key = prefix + (field.name.removesuffix("_s") if is_duration else field.name)
+    name = field.name.removesuffix("_s") if is_duration else field.name
+    key = f"{section}.{name}" if section else name
     factory = cast("Callable[[], Value]", field.default_factory)
     default = factory() if field.default_factory is not MISSING else field.default
     return Setting(
         key=key,
         field=field.name,
-        is_local=bool(prefix),
+        section=section,
         read=reader_for(hint),
         default=DEFAULT_DATA_DIR if key == "data_dir" else cast("Value", default),
     )
 
 
 def _build(values: Mapping[str, Value]) -> ServerConfig:
-    own: dict[str, Any] = {}
-    local: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for setting in SETTINGS.values():
-        (local if setting.is_local else own)[setting.field] = values[setting.key]
-    return ServerConfig(**own, local=LocalProviderConfig(**local))
+        parts[setting.section][setting.field] = values[setting.key]
+    own = parts.pop("")
+    return ServerConfig(**own, **{name: SECTIONS[name](**part) for name, part in parts.items()})
 
 
 SETTINGS: Final = _settings()

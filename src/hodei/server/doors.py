@@ -12,10 +12,13 @@ from hodei.api.grpc.worker_agent import EnrolmentService, WorkerStreamService
 from hodei.api.grpc.workers import ServerService, WorkerService
 from hodei.api.http.health import Health, health_app
 from hodei.application.provision_worker import Doors
+from hodei.kernel.ids import ProviderName
+from hodei.ports.providers import ProviderUnavailableError
 from hodei.server.addresses import Addresses
 from hodei.server.bootstrap import ControlPlane, Foundations
-from hodei.server.free_ports import free_port
+from hodei.server.free_ports import free_port, is_any, is_of_this_machine
 from hodei.server.http_server import HttpServer
+from hodei.server.provider_set import DOCKER
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
 
 _MOST_ENROLMENT_BYTES = 256 * 1024
@@ -57,6 +60,7 @@ def take_ports(base: Foundations) -> Listeners:
         base.authority, require_client_certificate=True, on_handshake=handshakes.begun
     )
     health = Health()
+    also = _also_at(base)
     hosts = ["localhost", "127.0.0.1", "::1", config.listen_host]
     listeners = Listeners(
         clients=Listener(
@@ -68,16 +72,26 @@ def take_ports(base: Foundations) -> Listeners:
         streams=Listener(
             host=config.worker_listen_host,
             port=data_dir.port("worker", config.worker_port)
-            or free_port(config.worker_listen_host),
+            or free_port(config.worker_listen_host, *also),
             what="workers (--worker-port)",
             credentials=mutual,
+            also={
+                host: dynamic_server_credentials(
+                    base.authority, require_client_certificate=True, on_handshake=handshakes.begun
+                )
+                for host in also
+            },
         ),
         enrolment=Listener(
             host=config.worker_listen_host,
             port=data_dir.port("enroll", config.enroll_port)
-            or free_port(config.worker_listen_host),
+            or free_port(config.worker_listen_host, *also),
             what="enrolment (--enroll-port)",
             credentials=for_enrolment,
+            also={
+                host: dynamic_server_credentials(base.authority, require_client_certificate=False)
+                for host in also
+            },
             most_message_bytes=_MOST_ENROLMENT_BYTES,
         ),
         http=HttpServer(
@@ -101,12 +115,18 @@ def take_ports(base: Foundations) -> Listeners:
 
 def doors_of(base: Foundations, listeners: Listeners) -> Doors:
     """What workers are told."""
-    advertised = base.config.advertise_host or base.config.worker_listen_host
-    return Doors(
-        cluster_id=base.cluster_id,
-        enroll_address=_address(advertised, listeners.enrolment.port),
-        worker_address=_address(advertised, listeners.streams.port),
-    )
+    config = base.config
+
+    def doors(host: str, by_provider: dict[ProviderName, Doors] | None = None) -> Doors:
+        return Doors(
+            cluster_id=base.cluster_id,
+            enroll_address=_address(host, listeners.enrolment.port),
+            worker_address=_address(host, listeners.streams.port),
+            by_provider=by_provider or {},
+        )
+
+    inside = {DOCKER: doors(base.container_host)} if base.container_host else None
+    return doors(config.advertise_host or config.worker_listen_host, inside)
 
 
 def addresses_of(base: Foundations, listeners: Listeners) -> Addresses:
@@ -138,6 +158,27 @@ def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> Non
     listeners.enrolment.add(
         pb_grpc.add_WorkerAgentServiceServicer_to_server,
         EnrolmentService(plane.workers, doors.worker_address),
+    )
+
+
+def _also_at(base: Foundations) -> tuple[str, ...]:
+    """Where containers knock, when that is another address of this machine.
+
+    Raises:
+        ProviderUnavailableError: It is none, and nobody said which other would do.
+    """
+    host, config = base.container_host, base.config
+    if not host or host == config.worker_listen_host or is_any(config.worker_listen_host):
+        return ()
+    if is_of_this_machine(host):
+        return (host,)
+    if config.docker.server_host:
+        # Somebody says that it leads here, through whatever is between.
+        return ()
+    raise ProviderUnavailableError(
+        f"docker.server_host: the gateway {host} of the network {config.docker.network} is no address "
+        "of this machine (the engine may be on another): say by which address containers reach this "
+        "server, and listen there (--worker-listen)"
     )
 
 

@@ -18,15 +18,15 @@ _FIRST_OF_SYSTEM: Final = 32_768
 _MOST_TRIES: Final = 200
 
 
-def free_port(host: str) -> int:
-    """A port of `host` that nobody has, below those of outgoing connections.
+def free_port(host: str, *others: str) -> int:
+    """A port of all the hosts that nobody has, below those of outgoing connections.
 
     0 where none was found: then the system's choice has to do.
     """
     candidates = range(_FIRST, _first_of_system())
     for _ in range(_MOST_TRIES if candidates else 0):
         port = secrets.choice(candidates)
-        if _is_free(host, port):
+        if all(_is_free(each, port) for each in (host, *others)):
             return port
     return 0
 
@@ -36,6 +36,16 @@ def _first_of_system() -> int:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return _FIRST_OF_SYSTEM
+
+
+def is_any(host: str) -> bool:
+    """Whether who listens there listens at every address of this machine."""
+    return host in {"0.0.0.0", "::"}  # noqa: S104 - it is asked for, not bound
+
+
+def is_of_this_machine(host: str) -> bool:
+    """Whether this machine has the address."""
+    return _is_free(host, 0)
 
 
 def _is_free(host: str, port: int) -> bool:

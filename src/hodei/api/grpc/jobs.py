@@ -55,6 +55,8 @@ class JobUseCases:
     explain: ExplainPending
     clock: Clock
     providers: tuple[str, ...]
+    image_providers: tuple[str, ...] = ()
+    """Those of them that run images."""
     """The names that a job may prefer."""
 
 
@@ -68,7 +70,11 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
     async def QueueJob(self, request: pb.QueueJobRequest, context: Context) -> pb.QueueJobResponse:
         """One job."""
         require_line("queued_by", request.queued_by)
-        job_id, spec = decode(request.job_definition, known_providers=self._cases.providers)
+        job_id, spec = decode(
+            request.job_definition,
+            known_providers=self._cases.providers,
+            image_providers=self._cases.image_providers,
+        )
         [submitted] = await self._cases.submit.submit(
             [NewJob(id=job_id, spec=spec)], queued_by=request.queued_by
         )
@@ -87,7 +93,10 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         """Many jobs, all or none. Decoded beside the event loop: it may be 64 MiB of them."""
         require_line("queued_by", request.queued_by)
         decoded = await asyncio.to_thread(
-            decode_batch, request.job_definitions, known_providers=self._cases.providers
+            decode_batch,
+            request.job_definitions,
+            known_providers=self._cases.providers,
+            image_providers=self._cases.image_providers,
         )
         submitted = await self._cases.submit.submit(
             [NewJob(id=job_id, spec=spec) for job_id, spec in decoded],

@@ -5,7 +5,7 @@ clients, one for workers' streams (mTLS) and one for enrolment (TLS of the serve
 """
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -65,6 +65,10 @@ def _taken(host: str, port: int, what: str) -> PortTakenError:
     )
 
 
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Listener:
     """One gRPC server on one port."""
 
@@ -76,13 +80,27 @@ class Listener:
         what: str,
         credentials: grpc.ServerCredentials | None,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
+        also: Mapping[str, grpc.ServerCredentials] | None = None,
     ) -> None:
+        """Takes the port.
+
+        Args:
+            host: Where it listens.
+            port: 0 takes a free one.
+            what: Who connects there, and by which option the port is chosen.
+            credentials: None speaks plaintext.
+            most_message_bytes: The longest message that it takes.
+            also: Other addresses with the same port, each with credentials of its own.
+
+        Raises:
+            PortTakenError: An address cannot be had.
+        """
         _require_free(host, port, what)
         limit = ("grpc.max_receive_message_length", most_message_bytes)
         self._server = grpc.aio.server(options=[*_OPTIONS, limit])
         self._health = HealthServicer()
         self._services: Sequence[str] = ()
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = _address(host, port)
         try:
             self.port = (
                 self._server.add_insecure_port(address)
@@ -91,6 +109,12 @@ class Listener:
             )
         except RuntimeError as error:
             raise _taken(host, port, what) from error
+        for other, own in (also or {}).items():
+            _require_free(other, self.port, what)
+            try:
+                self._server.add_secure_port(_address(other, self.port), own)
+            except RuntimeError as error:
+                raise _taken(other, self.port, what) from error
 
     def add(self, register: Callable[[Any, Any], None], service: object) -> None:
         """Serves a service, by the generated function that registers it."""

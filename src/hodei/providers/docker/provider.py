@@ -4,9 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -49,6 +49,7 @@ _LOOK_AGAIN_S: Final = 0.05
 _AT_ONCE: Final = 8
 """Containers that are made at the same time; the engine makes few at once whatever is asked."""
 _LIVE: Final = frozenset({"running", "restarting"})
+_AGENT: Final = "hodei-agent"
 _NO_KIND: Final = WorkerKind()
 
 
@@ -201,11 +202,9 @@ class DockerProvider:
         )
         bundle = self._options.agent_bundle
         is_local = not self._engine.address.host.startswith(("tcp://", "ssh://", "http"))
-        if isinstance(bundle, Path) and is_local and not (bundle / "hodei-agent").is_file():
-            raise ProviderUnavailableError(
-                f"docker.agent_bundle: {bundle} has no hodei-agent; make it with make agent-bundle, "
-                "or name the directory where it is"
-            )
+        if isinstance(bundle, Path) and is_local:
+            found = await asyncio.to_thread(_find_bundle, bundle, self._architecture)
+            self._options = replace(self._options, agent_bundle=found)
 
     async def _image_of(self, kind: WorkerKind) -> ImageFacts:
         options, own = self._options, kind.container
@@ -316,11 +315,17 @@ async def _start(container: DockerContainer, bootstrap: Bootstrap) -> None:
         await stream.write_in(document)
 
 
-def bundle_place(text: str) -> Path | str:
-    """Where the agent's files are, from what a setting says: a path, or the name of a volume."""
-    return Path(text) if text.startswith(("/", "~", ".")) else text
+def _find_bundle(directory: Path, architecture: str) -> Path:
+    """The agent's files: the directory itself, or what was built last for the architecture.
 
-
-def describe(info: dict[str, Any]) -> str:
-    """An engine in a few words."""
-    return f"Docker {info.get('ServerVersion', '?')} on {info.get('Name', '?')}"
+    Raises:
+        ProviderUnavailableError: There are none.
+    """
+    for place in (directory, directory / architecture):
+        if (place / _AGENT).is_file():
+            # Not the link: it moves on when another is built, and this one may be in use by then.
+            return place.resolve()
+    raise ProviderUnavailableError(
+        f"docker.agent_bundle: there is no {_AGENT} for {architecture} in {directory}; make it with "
+        "make agent-bundle, or name the directory where it is"
+    )
