@@ -1,0 +1,53 @@
+"""What one part of a server tells another so that it need not wait for the next look.
+
+Hints may be lost: looking is the truth.
+"""
+
+from hodei.lifecycle.wake import Wake
+from hodei.ports.durable import Batch
+from hodei.ports.durable_rows import OPEN, RunId
+
+
+class Hints:
+    """Wakes those who wait for work. From the event loop's thread only.
+
+    Attributes:
+        runs: Something may be in the inbox of a run; `take_runs` says of which.
+        timers: A timer was set.
+        tasks: A task was queued.
+        task_times: A task has a time to be watched, or is to be cancelled.
+        ends: A run has ended.
+    """
+
+    def __init__(self) -> None:
+        self.runs = Wake()
+        self.timers = Wake()
+        self.tasks = Wake()
+        self.task_times = Wake()
+        self.ends = Wake()
+        self._runs: dict[RunId, None] = {}
+
+    def look_at(self, run_id: RunId) -> None:
+        """Says that a run may have something to do."""
+        self._runs[run_id] = None
+        self.runs.notify()
+
+    def take_runs(self) -> list[RunId]:
+        """The runs that were named since the last call."""
+        taken = list(self._runs)
+        self._runs.clear()
+        return taken
+
+    def committed(self, batch: Batch) -> None:
+        """Wakes whom a batch concerns that has just been committed."""
+        for delivery in (*batch.deliveries, *(each.delivery for each in batch.timers_fired)):
+            self.look_at(delivery.run_id)
+        if batch.timers:
+            self.timers.notify()
+        if batch.tasks_new or any(each.after is not None for each in batch.tasks):
+            self.tasks.notify()
+            self.task_times.notify()
+        if batch.tasks_cancelled:
+            self.task_times.notify()
+        if any(row.status not in OPEN for row in batch.runs):
+            self.ends.notify()
