@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
-LEVELS = ("lint", "unit", "properties", "conformance", "integration", "acceptance")
+LEVELS = ("lint", "unit", "properties", "conformance", "replay", "integration", "acceptance")
 NO_TESTS_COLLECTED = 5
 
 
