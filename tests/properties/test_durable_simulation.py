@@ -18,7 +18,7 @@ from support.simulation.scripts import SCRIPTS, Plan
 from support.simulation.simulation import Report, simulate
 
 QUICK_SEEDS = 200
-BLOCK = 20
+BLOCK = 10
 SOAK_SEEDS = int(os.environ.get("HODEI_SIMULATION_SEEDS", "5000"))
 ONLY_SEED = os.environ.get("HODEI_SIMULATION_SEED")
 
@@ -42,6 +42,7 @@ def weathered(seed: int, **options: object) -> Report:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("first", range(0, QUICK_SEEDS, BLOCK))
 def test_no_storm_breaks_an_invariant(first: int):
     if ONLY_SEED is not None:

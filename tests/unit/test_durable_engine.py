@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from hodei.durable import tasks
+from hodei.durable import planning, tasks
 from hodei.durable.definitions import Activity, limits, workflow
-from hodei.durable.events import Decision
+from hodei.durable.events import Decision, StepSucceeded
 from hodei.durable.failures import ApplicationError, Failure, RunFailedError
 from hodei.durable.loop.context import Context
+from hodei.durable.loop.instance import Instance
 from hodei.durable.loop.outcomes import LocalStep
 from hodei.durable.payloads import UnencodableError, decode, encode
+from hodei.durable.recorded import Recorded, recorded
+from hodei.durable.replay import extend
 from hodei.durable.retry import ONCE, retry
 from hodei.durable.runner.activation import ThreadActivator
 from hodei.durable.runner.client import StartRequest
@@ -30,6 +33,7 @@ from hodei.kernel.errors import (
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.durable import Batch
 from hodei.ports.durable_rows import OPEN, ParkReason, RunId, RunStatus, TaskId
+from hodei.ports.stores import StoreUnavailableError
 from support.durable_servers import Cluster, Server, result, start, virtually
 
 SEND = Activity(name="send", returns=str)
@@ -288,6 +292,30 @@ async def test_another_server_takes_over_a_run_whose_server_died_in_a_step(clust
 
 
 @virtually
+async def test_a_step_whose_result_could_not_be_stored_at_once_does_not_run_again(
+    cluster: Cluster,
+):
+    real, refusals = cluster.store.commit, []
+
+    async def commit(batch: Batch) -> object:
+        if len(refusals) < 2 and any(row.kind == "StepSucceeded" for row in batch.history):
+            refusals.append(batch)
+            if len(refusals) == 1:
+                await real(batch)
+            raise StoreUnavailableError("the answer is lost")
+        return await real(batch)
+
+    cluster.store.commit = commit
+    server = await cluster.server(two)
+    run_id = await start(server.client, "two", "x")
+
+    assert await result(server.client, run_id) == "one x, two"
+    assert len(refusals) == 2
+    assert calls == ["one x", "two"]
+    assert cluster.row(run_id).parked is None
+
+
+@virtually
 async def test_a_run_whose_step_kills_its_server_is_suspended_and_others_go_on(cluster: Cluster):
     @workflow(name="deadly")
     async def deadly(ctx: Context) -> str:
@@ -411,6 +439,18 @@ async def test_a_signal_may_start_the_run_that_hears_it_and_reaches_one_that_is_
     assert again == replace(first, is_new=False)
     assert other == replace(first, is_new=False)
     assert await result(server.client, first.run_id) == ["a", "b"]
+
+
+@virtually
+async def test_a_signal_to_a_workflow_that_was_terminated_starts_another_run(cluster: Cluster):
+    server = await cluster.server(hears)
+    request = StartRequest(type="hears", workflow_id="w", arguments=(1,), signal=("say", "a"))
+    first = await server.client.start(replace(request, arguments=(9,)))
+    await server.client.terminate(first.run_id, reason="enough", by="me")
+    second = await server.client.start(request)
+
+    assert second.is_new
+    assert await result(server.client, second.run_id) == ["a"]
 
 
 @virtually
@@ -558,6 +598,60 @@ async def test_a_one_year_workflow_with_daily_timers_takes_less_than_a_second(cl
     print(f"\none year of daily timers: {took_s:.2f} s of processor time")
     assert await result(server.client, run_id) == 365
     assert cluster.loop.time() >= 365 * 24 * 3600
+
+
+async def add(total: int, number: int) -> int:
+    return total + number
+
+
+@workflow(name="long")
+async def long(ctx: Context, steps: int) -> int:
+    total = 0
+    for number in range(steps):
+        total = await ctx.run(add, total, number)
+    await ctx.receive("end", int)
+    return total
+
+
+@pytest.mark.slow
+@virtually
+async def test_a_run_with_50_000_events_goes_on_where_it_was(cluster: Cluster):
+    server = await cluster.server(long)
+    run_id = await start(server.client, "long", 1)
+    await cluster.until(run_id, lambda row: row.next_seq == 4)
+    await server.stop()
+    server.life.kill()
+    row, steps = cluster.row(run_id), 24_999
+    grown = history_of_long(cluster, run_id, steps)
+    cluster.store._tables.history[run_id] = [planning.history_row(row, each) for each in grown]
+    cluster.store._tables.runs[run_id] = replace(
+        row, next_seq=len(grown) + 1, crashes=0, local_pending=False
+    )
+    second = await cluster.server(long)
+    began = time.process_time()
+    await second.client.signal(run_id, "end", 1)
+    row = await cluster.until(run_id, is_closed)
+    took_s = time.process_time() - began
+
+    print(f"\n{len(grown)} events: resumed in {took_s:.2f} s of processor time")
+    assert len(grown) == 49_999
+    assert await result(second.client, run_id) == sum(range(steps))
+
+
+def history_of_long(cluster: Cluster, run_id: RunId, steps: int) -> list[Recorded]:
+    """What the run would have stored, step by step."""
+    first = recorded(cluster.store._tables.history[run_id][0])
+    started = replace(first.event, input=encode((steps,), what="input"))
+    instance = Instance(long, started, first.at, marked=frozenset())
+    grown = extend(instance, [(started, first.at)], next_seq=1)
+    total = 0
+    for number in range(steps):
+        total += number
+        ((command_id, _),) = instance.steps.items()
+        answer = StepSucceeded(command_id=command_id, result=encode(total, what="result"))
+        grown += extend(instance, [(answer, first.at)], next_seq=len(grown) + 1)
+    instance.wind_up()
+    return grown
 
 
 async def outcome_of(work: object, *arguments: object, timeout_s: float | None = None) -> object:

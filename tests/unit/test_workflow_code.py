@@ -29,6 +29,7 @@ from hodei.durable.failures import (
 )
 from hodei.durable.loop.context import Context
 from hodei.durable.loop.instance import TaskFailedError
+from hodei.durable.payloads import UnencodableError
 from hodei.durable.retry import retry
 from hodei.kernel.errors import NotFoundError
 from support.histories_of_runs import T0, DrivenRun, names, result_of, signal_of
@@ -562,6 +563,36 @@ def test_a_query_may_not_ask_for_anything_and_an_unknown_one_is_refused():
         run.ask("meddle")
     with pytest.raises(NotFoundError, match="seen"):
         run.ask("what")
+
+
+def test_a_query_with_arguments_that_do_not_fit_is_refused():
+    run = DrivenRun(asked)
+
+    with pytest.raises(UnencodableError, match="query seen"):
+        run.ask("seen", 1)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    raw: bytes
+    weights: dict[str, float]
+    inner: "Parcel | None" = None
+
+
+def test_values_come_back_as_what_they_were():
+    @workflow(name="parcels")
+    async def parcels(ctx: Context, parcel: Parcel, nothing: None, *, more: int = 0) -> bool:
+        back: Parcel = await ctx.run(send_back, parcel)
+        return back == parcel and nothing is None
+
+    parcel = Parcel(raw=b"\x00\xff", weights={"a": 0.1}, inner=Parcel(raw=b"", weights={}))
+    run = DrivenRun(parcels, parcel, None)
+
+    assert result_of(run.step_returns(1, parcel)) is True
+
+
+async def send_back(parcel: Parcel) -> Parcel:
+    return parcel
 
 
 def test_a_result_that_cannot_be_stored_fails_the_task_and_not_the_run():
