@@ -1,5 +1,6 @@
 """What every log store owes, whatever it is made of."""
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from hodei.adapters.logstore import MemoryLogStore, SegmentLogStore
 from hodei.adapters.postgres.logs import PostgresLogStore
 from hodei.domain.logs import LogChunk, LogEntry, LogGapError, LogStream
 from hodei.kernel.ids import JobId
-from hodei.ports.logs import KeptLogStore, StreamEnd
+from hodei.ports.logs import KeptLogStore, StoredOutput, StreamEnd
 
 OUT, ERR = LogStream.STDOUT, LogStream.STDERR
 JOB, OTHER = JobId("job-1"), JobId("job-2")
@@ -297,6 +298,76 @@ async def test_a_stream_goes_on_where_it_was_after_its_output_was_deleted(
     assert await store.last_sequence(JOB) == 3
     assert await store.append([chunk(b"new", 3)]) == [end(6)]
     assert told(await read_all(store)) == [(6, b"new")]
+
+
+async def test_old_output_of_a_job_that_is_kept_stays(stores: Stores, store: KeptLogStore):
+    await store.append([chunk(b"mine")])
+    stores.clock.time += timedelta(hours=2)
+    # Into a segment of its own, where there are files: the first is ended.
+    assert await store.delete_before(START + timedelta(hours=1), keep=[JOB]) == 0
+    await store.append([chunk(b"theirs", job_id=OTHER)])
+    stores.clock.time += timedelta(hours=2)
+
+    assert await store.delete_before(stores.clock.time, keep=[JOB]) == 1
+
+    assert told(await read_all(store)) == [(4, b"mine")]
+    assert await read_all(store, job_id=OTHER) == []
+    assert await store.delete_before(stores.clock.time, keep=[OTHER]) == 1
+    assert await read_all(store) == []
+
+
+@pytest.mark.parametrize("moment", ["at once", "after a restart"])
+async def test_of_a_job_that_is_forgotten_nothing_is_left_and_its_id_begins_anew(
+    stores: Stores, store: KeptLogStore, moment: str
+):
+    third = JobId("job-3")
+    await store.append([chunk(b"mine"), chunk(b"theirs", job_id=OTHER)])
+    await store.append([chunk(b"!", 4), chunk(b"?", stream=ERR, attempt=2)])
+    await store.append([chunk(b"third", job_id=third)])
+    if moment == "after a restart":
+        store = await stores.reopen()
+
+    await store.forget([JOB, third, JobId("never")])
+
+    for _ in range(2):
+        assert await read_all(store) == []
+        assert await store.last_sequence(JOB) == 0
+        assert await store.ends(JOB, 1) == {OUT: 0, ERR: 0}
+        assert [each.job_id for each in await store.outputs(after="", limit=9)] == [OTHER]
+        assert told(await read_all(store, job_id=OTHER)) == [(6, b"theirs")]
+        store = await stores.reopen()
+    assert await store.append([chunk(b"anew")]) == [end(4)]
+    assert told(await read_all(store)) == [(4, b"anew")]
+
+
+async def test_where_it_is_too_much_the_oldest_goes(stores: Stores, store: KeptLogStore):
+    data = random.Random(1).randbytes(1000)
+    assert await store.limit_for(0) is None
+    for number in range(5):
+        await store.append([chunk(data, 1000 * number)])
+        stores.clock.time += timedelta(hours=2)
+        # A new segment, where there are files.
+        await store.delete_before(stores.clock.time, keep=[JOB])
+
+    assert await store.limit_for(10_000) is None
+    limit = await store.limit_for(3700)
+    assert limit is not None
+    assert await store.delete_before(limit) == 2
+
+    assert b"".join(d for _, d in told(await read_all(store))) == data * 3
+    assert await store.limit_for(3700) is None
+
+
+async def test_tells_up_to_where_each_job_is_stored_in_pages(stores: Stores, store: KeptLogStore):
+    await store.append([chunk(b"abc"), chunk(b"XY", 0, ERR), chunk(b"d", attempt=2)])
+    await store.append([chunk(b"x", job_id=OTHER)])
+    await store.append([chunk(b"", job_id=JobId("silent"))])
+
+    first = StoredOutput(job_id=JOB, sequence=6, ends={(1, OUT): 3, (1, ERR): 2, (2, OUT): 1})
+    assert await store.outputs(after="", limit=1) == [first]
+    (second,) = await store.outputs(after=JOB, limit=5)
+    assert (second.job_id, second.sequence, second.ends) == (OTHER, 1, {(1, OUT): 1})
+    assert await store.outputs(after=OTHER, limit=5) == []
 
 
 async def test_closing_twice_is_closing_once(store: KeptLogStore):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ from hodei.ports.stores import (
     Committed,
     Conflict,
     JobFilter,
+    Removed,
     Store,
     StoredEvent,
     StoreUnavailableError,
@@ -651,3 +653,124 @@ class TestWorkers:
             workers, cursor = await store.list_workers(include_ended=True, limit=2, cursor=cursor)
 
         assert seen == ["w-4", "w-3", "w-2", "w-1", "w-0"]
+
+
+async def ended_streams(store: Store, limit: datetime, *, at_most: int = 100) -> list[str]:
+    """All pages together."""
+    found: list[str] = []
+    after: Position | None = BEFORE_THE_FIRST
+    while after is not None:
+        page = await store.ended_before(limit, after=after, at_most=at_most)
+        found += page.streams
+        after = page.next
+    return found
+
+
+class TestLettingGo:
+    async def given(self, store: Store) -> None:
+        """Two jobs and a worker that ended at 10 and 20, and others that did not."""
+        old, late, running, *_ = await put_jobs(
+            store,
+            new_job("old", spec(labels={"a": "b"}, tags=("t",))),
+            new_job("late"),
+            new_job("running"),
+            new_job("queued"),
+            new_job("retried", spec(retry=RetryPolicy(max_attempts=2, initial_backoff_s=60))),
+        )
+        gone = await put_worker(store, new_worker("gone"))
+        await put_worker(store, new_worker("living"))
+        old = await put_job(store, assigned(old))
+        await put_job(store, finished(old, now=at(10)), now=at(10))
+        await put_job(store, cancelled(late, now=at(20)), now=at(20))
+        await put_job(store, assigned(running))
+        await put_worker(store, ended(gone, now=at(10)), now=at(10))
+
+    async def test_shows_what_ended_before_a_limit_oldest_first(self, store: Store):
+        await self.given(store)
+
+        assert await ended_streams(store, at(10)) == []
+        assert await ended_streams(store, at(11)) == ["job:old", "worker:gone"]
+        assert await ended_streams(store, at(21)) == ["job:old", "job:late", "worker:gone"]
+        assert await ended_streams(store, at(21), at_most=1) == [
+            "job:old",
+            "job:late",
+            "worker:gone",
+        ]
+
+    async def test_looks_no_further_than_what_began_before_the_limit(self, store: Store):
+        await self.given(store)
+        for number in range(5):
+            new = await put_job(store, new_job(f"new-{number}", now=at(30)), now=at(30))
+            await put_job(store, cancelled(new, now=at(31)), now=at(31))
+
+        page = await store.ended_before(at(25), after=BEFORE_THE_FIRST, at_most=4)
+
+        assert page.streams == ("job:old", "job:late", "worker:gone")
+        assert page.next is None
+
+    async def test_leaves_nothing_of_what_it_removes_and_all_of_the_rest(self, store: Store):
+        await self.given(store)
+        before = await store.read_events(after=BEFORE_THE_FIRST, limit=1000)
+
+        removed = await store.remove(["job:old", "worker:gone"], ended_before=at(11))
+
+        gone = {"job:old", "worker:gone"}
+        assert removed == Removed(
+            jobs=1, workers=1, events=sum(each.stream in gone for each in before)
+        )
+        events = await store.read_events(after=BEFORE_THE_FIRST, limit=1000)
+        assert events == [each for each in before if each.stream not in gone]
+        assert await store.read_events(after=BEFORE_THE_FIRST, limit=9, streams=["job:old"]) == []
+        assert await store.load_jobs([JobId("old")]) == {}
+        assert await store.load_worker(WorkerId("gone")) is None
+        listed = await store.list_jobs(JobFilter(), limit=100)
+        assert [each.id for each in listed.jobs] == ["retried", "queued", "running", "late"]
+        assert listed.total == 4
+        for job_filter in (JobFilter(labels={"a": "b"}), JobFilter(tags=("t",))):
+            assert (await store.list_jobs(job_filter, limit=100)).jobs == ()
+        assert [each.id for each in await store.living_workers()] == ["living"]
+        assert [each.count for each in await store.queued_demands()] == [2]
+
+    async def test_leaves_alone_what_has_not_ended_or_not_long_enough(self, store: Store):
+        await self.given(store)
+        before = await store.read_events(after=BEFORE_THE_FIRST, limit=1000)
+
+        removed = await store.remove(
+            ["job:late", "job:running", "job:queued", "job:never", "worker:living", "worker:x"],
+            ended_before=at(20),
+        )
+
+        assert removed == Removed()
+        assert await store.read_events(after=BEFORE_THE_FIRST, limit=1000) == before
+
+    async def test_leaves_alone_what_was_begun_again_meanwhile(self, store: Store):
+        job = await put_job(store, new_job("a"))
+        job = await put_job(store, cancelled(job))
+        (stream,) = (await store.ended_before(at(9), after=BEFORE_THE_FIRST, at_most=9)).streams
+        job = await put_job(store, after(job, decide.retry(job, by="tester"), now=at(5)), now=at(5))
+
+        assert await store.remove([stream], ended_before=at(9)) == Removed()
+        assert await store.load_jobs([job.id]) == {job.id: job}
+
+    async def test_gives_no_position_and_no_cursor_twice(self, store: Store):
+        await self.given(store)
+        last = await store.last_position()
+        page = await store.list_jobs(JobFilter(), limit=2)
+        (worker,) = await store.living_workers()
+        await put_worker(store, ended(worker, now=at(20)), now=at(20))
+        newest = await store.last_position()
+        assert newest > last
+
+        removed = await store.remove(
+            ["worker:living", "job:old", "worker:gone"], ended_before=at(30)
+        )
+        assert (removed.jobs, removed.workers) == (1, 2)
+
+        rest = await store.list_jobs(JobFilter(), limit=9, cursor=page.next_cursor)
+        assert [each.id for each in rest.jobs] == ["running", "late"]
+        # The id may be used again, and begins anew.
+        again = new_job("old", now=at(40))
+        await put_job(store, again, now=at(40))
+        events = await store.read_events(after=BEFORE_THE_FIRST, limit=99, streams=["job:old"])
+        assert [each.version for each in events] == list(range(1, len(again.events) + 1))
+        assert events[0].position > newest

@@ -13,8 +13,11 @@ from hodei.domain.jobs.spec import Resources
 from hodei.domain.jobs.states import JobState
 from hodei.kernel.ids import WorkerId
 from hodei.ports.stores import JobFilter, JobWrite
+from hodei.wire.ended_streams import ENDED_STATES
 
 READS = load("reads.sql")
+HISTORY = load("history.sql")
+LOGS = load("logs.sql")
 HEADS = load("writes.sql")["heads"]
 JOBS = 3000
 NAMES = [f"job-{number}" for number in range(5)]
@@ -28,8 +31,24 @@ STATEMENTS: dict[str, tuple[str, tuple[object, ...]]] = {
     "next_due": (READS["next_due"], ()),
     "worker_by_id": (READS["worker_by_id"], ("w-1",)),
     "heads": (HEADS, (NAMES, ["w-1"])),
+    "what has ended": (HISTORY["ended"], (0, ENDED_STATES, 10)),
+    "its removal": (HISTORY["remove"], (NAMES, ENDED_STATES, ["w-1"], 0)),
+    "heads of output": (LOGS["heads"], (NAMES,)),
+    "output": (LOGS["segments_after"], ("job-1", 10, 0, 1000, 10)),
+    "output by offset": (LOGS["segment_reaching"], ("job-1", 1, 0, 10, 10)),
+    "old output": (LOGS["delete_before"], (10, NAMES, 10)),
+    "output of a job": (LOGS["delete_of"], (NAMES, 10)),
+    "size of output": (LOGS["limit_for"], (1000, 100)),
+    "loose output": (LOGS["loose_segments"], ("job-1", 1000, 10)),
 }
-BIG = {"jobs", "events", "attempts", "job_labels", "job_tags"}
+BIG = {"jobs", "events", "attempts", "job_labels", "job_tags", "log_jobs", "log_segments"}
+
+OUTPUT = f"""
+INSERT INTO log_jobs SELECT 'job-' || n, 0, 500, '{{}}', 0, 0 FROM generate_series(1, {JOBS}) AS n;
+INSERT INTO log_segments
+SELECT 'job-' || n, 100 * m, 100, 1, 100 * m, 0, n, 1, 100, repeat('x', 100)::bytea
+FROM generate_series(1, {JOBS}) AS n, generate_series(1, 5) AS m
+"""
 
 
 def job_of(number: int) -> JobWrite:
@@ -53,7 +72,8 @@ async def connection(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
         await put_jobs(store, *(assigned(each, WorkerId(each.id)) for each in jobs[:500]))
     await store.close()
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("ANALYZE")
+    await connection.execute(OUTPUT)
+    await connection.execute("VACUUM ANALYZE")
     yield connection
     await connection.close()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hodei.kernel.errors import InvalidFieldsError
-from hodei.kernel.units import format_duration, parse_duration_s, parse_size_bytes
+from hodei.kernel.units import ByteSize, format_duration, parse_duration_s, parse_size_bytes
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,19 @@ def test_a_size_is_read(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused_by_its_field_with_an_example(text: str) -> None:
     with pytest.raises(InvalidFieldsError, match=r"memory: .*512Mi, 2G or 1048576"):
         parse_size_bytes(text, field="memory")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"),
+        (1000, "1000"),
+        (1536, "1536"),
+        (2**20, "1Mi"),
+        (50 * 2**30, "50Gi"),
+        (2**41, "2Ti"),
+    ],
+)
+def test_a_size_is_written_so_that_it_is_read_as_the_same(size: int, text: str) -> None:
+    assert str(ByteSize(size)) == text
+    assert parse_size_bytes(text, field="size") == size

@@ -66,6 +66,10 @@ def show_status(typed: TypedDatabase, output: OutputFormat) -> None:
             "events": f"{found.events:,}",
             "jobs": f"{found.jobs:,}",
             "workers": f"{found.workers:,}",
+            "oldest event": found.oldest_event_at,
+            "size": f"{found.size_bytes:,} bytes",
+            "output of jobs": f"{found.log_bytes:,} bytes",
+            "oldest output": found.oldest_log_at,
             "used by": found.used_by,
         }
     )

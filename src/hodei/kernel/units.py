@@ -31,6 +31,19 @@ _BYTES_PER: Final = {
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|M|G|T|)B?", re.ASCII)
 
 
+class ByteSize(int):
+    """A number of bytes, which is shown as people write it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        for unit in ("Ti", "Gi", "Mi", "Ki"):
+            count, rest = divmod(self, _BYTES_PER[unit])
+            if count and not rest:
+                return f"{count}{unit}"
+        return str(int(self))
+
+
 def parse_duration_s(text: str, *, field: str) -> float:
     """Seconds of a duration such as `500ms`, `1s`, `2m` or `1h30m`.
 

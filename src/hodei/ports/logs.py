@@ -1,6 +1,6 @@
 """Where the jobs' output is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -92,8 +92,27 @@ class LogStore(Protocol):
 class LogKeeping(Protocol):
     """What becomes of output after it was written."""
 
-    async def delete_before(self, limit: datetime) -> int:
-        """Lets go of output stored before `limit`, whole segments at a time; returns how many."""
+    async def delete_before(self, limit: datetime, *, keep: Collection[JobId] = ()) -> int:
+        """Lets go of output stored before `limit`, whole segments at a time; returns how many.
+
+        A segment with output of a job that is to be kept stays. How far each stream is stored is not
+        forgotten with its bytes.
+        """
+        ...
+
+    async def forget(self, job_ids: Collection[JobId]) -> None:
+        """Lets go of all output of jobs that are no more, and of how far it went.
+
+        Their ids may be used again. Once it has returned, a crash does not undo it, or undoes
+        with it all that was done after it.
+        """
+        ...
+
+    async def limit_for(self, max_bytes: int) -> datetime | None:
+        """The limit before which to delete, so that what is left is as stored at most so large.
+
+        None where it is no larger. A segment that is being written cannot go.
+        """
         ...
 
     async def outputs(self, *, after: str, limit: int) -> list[StoredOutput]:

@@ -231,5 +231,60 @@ class WorkerStore(Protocol):
         ...
 
 
-class Store(EventStore, JobStore, WorkerStore, Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedPage:
+    """Some jobs and workers that have ended."""
+
+    streams: tuple[str, ...]
+    """Their names, oldest first by when they began."""
+    next: Position | None
+    """Where to look on; None when there is nothing left that began before the limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What is no longer there."""
+
+    jobs: int = 0
+    workers: int = 0
+    events: int = 0
+
+    def __add__(self, other: "Removed") -> "Removed":
+        return Removed(
+            jobs=self.jobs + other.jobs,
+            workers=self.workers + other.workers,
+            events=self.events + other.events,
+        )
+
+
+class HistoryStore(Protocol):
+    """Lets go of what is over.
+
+    A job or a worker goes as a whole, with all its events, so that whoever reads events from an old
+    position finds each stream from its beginning or not at all. Positions are never given twice.
+    """
+
+    async def ended_before(self, limit: datetime, *, after: Position, at_most: int) -> EndedPage:
+        """Jobs and workers whose last event was before `limit` and that have ended.
+
+        Args:
+            limit: Nothing may have happened to them from then on.
+            after: `BEFORE_THE_FIRST`, or the `next` of the page before.
+            at_most: So many are looked at; the page may have less.
+        """
+        ...
+
+    async def remove(self, streams: Sequence[str], *, ended_before: datetime) -> Removed:
+        """Removes those that still are as `ended_before` says; others are left alone.
+
+        Commits wait meanwhile, about 0.1 ms for each stream: name a hundred at most. Each is removed
+        wholly or not at all. It may be undone by a crash of the machine.
+
+        Raises:
+            StoreUnavailableError: Nothing was removed, or it is not known to be.
+        """
+        ...
+
+
+class Store(EventStore, JobStore, WorkerStore, HistoryStore, Protocol):
     """All of it, as one adapter gives it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from hodei.kernel.units import ByteSize, parse_size_bytes
 from hodei.server.addresses import Addresses
 from hodei.server.config import ServerConfig
 from hodei.server.greeting import greet
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--greet-as", default="", help="how the user calls the command")
     options = parser.parse_args()
     with os.fdopen(options.config_fd, "rb") as handed_over:
-        config = msgspec.json.decode(handed_over.read(), type=ServerConfig, dec_hook=_path)
+        config = msgspec.json.decode(handed_over.read(), type=ServerConfig, dec_hook=_as_kind)
 
     def on_ready(addresses: Addresses) -> None:
         if options.greet_as:
@@ -38,7 +39,10 @@ def main() -> int:
     return serve(config, on_ready=on_ready)
 
 
-def _path(kind: type, value: object) -> object:
+def _as_kind(kind: type, value: object) -> object:
+    """What `become` wrote as text."""
+    if issubclass(kind, ByteSize):
+        return ByteSize(parse_size_bytes(str(value), field="size"))
     return Path(str(value)) if issubclass(kind, Path) else value
 
 

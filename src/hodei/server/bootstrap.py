@@ -29,6 +29,7 @@ from hodei.application.log_hub import LogHub
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.provision_worker import Doors, ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
+from hodei.application.retention import Retention, RetentionRules
 from hodei.application.retry_job import RetryJob
 from hodei.application.session import SessionParts
 from hodei.application.stop_workers import StopWorkers
@@ -87,6 +88,7 @@ class ControlPlane:
     ender: EndWorker
     orphans: GiveBackOrphans
     stopper: StopWorkers
+    retention: Retention
     tail: TailLogs
     jobs: JobUseCases
     workers: WorkerUseCases
@@ -250,6 +252,14 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             ender=ender,
             providers=base.providers,
         ),
+        retention=Retention(
+            history=base.store,
+            jobs=base.store,
+            logs=base.logs,
+            counters=counters,
+            clock=base.clock,
+            rules=_retention_rules(config),
+        ),
         tail=TailLogs(
             journal=journal,
             logs=base.logs,
@@ -303,4 +313,12 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             started_at=base.started_at,
             providers=names,
         ),
+    )
+
+
+def _retention_rules(config: ServerConfig) -> RetentionRules:
+    return RetentionRules(
+        jobs_s=config.job_retention_s,
+        logs_s=min(config.log_retention_s, config.job_retention_s),
+        logs_bytes=config.log_max_size,
     )

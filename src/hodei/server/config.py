@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hodei.kernel.units import ByteSize
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalProviderConfig:
@@ -153,7 +155,12 @@ class ServerConfig:
     """How long a clean stop waits for running jobs before it ends them."""
     stop_workers_on_exit: bool = True
     """Whether a clean stop drains and ends local workers. A crash never does."""
-    log_retention_s: float = 168 * 3600.0
-    """How long the output of jobs is kept."""
+    job_retention_s: float = 30 * 86400.0
+    """How long jobs that have ended are kept, and with them their events; workers too. 1h or more."""
+    log_retention_s: float = 30 * 86400.0
+    """How long the output of jobs that have ended is kept, at most; no longer than the jobs."""
+    log_max_size: ByteSize = ByteSize(50 * 2**30)  # noqa: RUF009 - it cannot be changed
+    """How much output is kept of all jobs that have ended, as it is stored: beyond that, the oldest
+    goes before its time. 0 means no limit."""
     local: LocalProviderConfig = LocalProviderConfig()
     docker: DockerProviderConfig = DockerProviderConfig()

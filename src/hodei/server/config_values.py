@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from hodei.kernel.errors import InvalidFieldsError
-from hodei.kernel.units import format_duration, parse_duration_s
+from hodei.kernel.units import ByteSize, format_duration, parse_duration_s, parse_size_bytes
 
 Value = bool | int | float | str | Path | dict[str, str] | dict[str, int] | tuple[str, ...] | None
 
@@ -77,6 +77,12 @@ def _read_int(raw: object, /, *, field: str) -> int:
     raise InvalidFieldsError.of(field, f"{raw!r} is not a whole number")
 
 
+def _read_size(raw: object, /, *, field: str) -> ByteSize:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return ByteSize(raw)
+    return ByteSize(parse_size_bytes(str(raw).strip(), field=field))
+
+
 def _read_duration_s(raw: object, /, *, field: str) -> float:
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return float(raw)
@@ -134,6 +140,7 @@ def _read_words(raw: object, /, *, field: str) -> tuple[str, ...]:
 _READERS: Final[dict[object, Reader]] = {
     bool: _read_bool,
     int: _read_int,
+    ByteSize: _read_size,
     float: _read_duration_s,
     str: _read_text,
     Path: _read_path,

@@ -90,7 +90,12 @@ class DataDir:
     @property
     def logs(self) -> Path:
         """The output of jobs."""
-        return self.path / "logs"
+        return self.logs_of(self.path)
+
+    @staticmethod
+    def logs_of(path: Path) -> Path:
+        """The output of jobs in a data directory that another may hold."""
+        return path / "logs"
 
     @property
     def workers(self) -> Path:

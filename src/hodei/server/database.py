@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
+from hodei.adapters.logstore.overview import overview as logs_overview
 from hodei.adapters.sqlite import overview as sqlite_overview
 from hodei.adapters.sqlite import schema as sqlite_schema
 from hodei.kernel.errors import RefusedError
@@ -47,6 +49,14 @@ class DatabaseStatus:
     events: int
     jobs: int
     workers: int
+    oldest_event_at: str
+    """RFC 3339; empty for none."""
+    size_bytes: int
+    """Of the database."""
+    log_bytes: int
+    """Of the output of jobs as it is stored, wherever that is."""
+    oldest_log_at: str
+    """When the oldest output was stored, roughly; empty for none."""
     used_by: str
     """The server that uses it now; empty for none."""
 
@@ -96,6 +106,7 @@ def _migrate_sqlite(config: ServerConfig) -> Migrated:
 
 def _sqlite_status(config: ServerConfig) -> DatabaseStatus:
     found = sqlite_overview.overview(config.data_dir)
+    logs = logs_overview(DataDir.logs_of(config.data_dir))
     behind = found.revision not in {"", sqlite_schema.REVISION}
     return DatabaseStatus(
         kind="sqlite",
@@ -106,6 +117,10 @@ def _sqlite_status(config: ServerConfig) -> DatabaseStatus:
         events=found.events,
         jobs=found.jobs,
         workers=found.workers,
+        oldest_event_at=_text(found.oldest_event_at),
+        size_bytes=found.size_bytes,
+        log_bytes=logs.size_bytes,
+        oldest_log_at=_text(logs.oldest_at),
         used_by=DataDir.user_of(config.data_dir),
     )
 
@@ -131,8 +146,16 @@ async def _postgres_status(url: str) -> DatabaseStatus:
         events=found.events,
         jobs=found.jobs,
         workers=found.workers,
+        oldest_event_at=_text(found.oldest_event_at),
+        size_bytes=found.size_bytes,
+        log_bytes=found.log_bytes,
+        oldest_log_at=_text(found.oldest_log_at),
         used_by=found.used_by,
     )
+
+
+def _text(instant: datetime | None) -> str:
+    return "" if instant is None else instant.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @contextmanager

@@ -28,18 +28,14 @@ async def run_parts(
         await provider.start()
         stack.push_async_callback(provider.stop)
     stack.push_async_callback(plane.watch.close)
-    upkeep = Upkeep(
-        authority=base.authority,
-        logs=base.logs,
-        clock=base.clock,
-        log_retention_s=base.config.log_retention_s,
-    )
+    upkeep = Upkeep(authority=base.authority, clock=base.clock)
     runs = [
         ("dispatcher", plane.dispatcher.run),
         ("due jobs", plane.due.run),
         ("leases", plane.watch.run),
         ("pool", plane.pool.run),
         ("upkeep", upkeep.run),
+        ("retention", plane.retention.run),
     ]
     runs += [(f"watch of {p.name}", partial(plane.watch.watch, p)) for p in base.providers]
     for name, run in runs:

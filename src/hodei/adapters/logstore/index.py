@@ -5,9 +5,10 @@ consistency. Each transaction also says up to where each segment is indexed, so 
 knows where to go on.
 """
 
+import json
 import sqlite3
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,6 +80,20 @@ _CHUNKS_AFTER: Final = """
 SELECT * FROM chunks
 WHERE job_id = ?1 AND sequence > ?2 AND (?3 = 0 OR attempt = ?3)
 ORDER BY sequence
+"""
+
+_SEALED_BEFORE: Final = """
+SELECT segment FROM segments
+WHERE last_stored_us < ?1 AND NOT EXISTS (
+    SELECT 1 FROM chunks
+    WHERE chunks.segment = segments.segment AND job_id IN (SELECT value FROM json_each(?2))
+)
+ORDER BY segment
+"""
+
+_FORGET_JOB: Final = """
+DELETE FROM chunks WHERE (job_id, sequence) IN
+    (SELECT job_id, sequence FROM chunks WHERE job_id = ? LIMIT ?)
 """
 
 _OUTPUTS: Final = """
@@ -193,16 +208,40 @@ class Index:
             rows = db.execute("SELECT * FROM segments").fetchall()
         return {number: SegmentState(to, last is not None) for number, to, last in rows}
 
-    def sealed_before(self, limit: datetime) -> list[int]:
-        """The sealed segments whose last chunk was stored before `limit`."""
-        query = "SELECT segment FROM segments WHERE last_stored_us < ? ORDER BY segment"
+    def sealed_before(self, limit: datetime, keep: Collection[JobId]) -> list[int]:
+        """The sealed segments whose last chunk was stored before `limit`, and none of `keep`."""
         with self._reader() as db:
-            return [number for (number,) in db.execute(query, (_us(limit),))]
+            rows = db.execute(_SEALED_BEFORE, (_us(limit), json.dumps(list(keep))))
+            return [number for (number,) in rows]
+
+    def sealed_at(self) -> Mapping[int, datetime]:
+        """When the last chunk of each sealed segment was stored, by number."""
+        query = "SELECT segment, last_stored_us FROM segments WHERE last_stored_us IS NOT NULL"
+        with self._reader() as db:
+            return {number: _EPOCH + timedelta(microseconds=us) for number, us in db.execute(query)}
 
     def forget_chunks(self, segment: int, *, at_most: int) -> int:
         """Deletes some rows of a segment; returns how many. Small pieces let the indexer in."""
         with self._transaction() as db:
             return db.execute(_FORGET_CHUNKS, (segment, at_most)).rowcount
+
+    def forget_job(self, job_id: JobId, *, at_most: int) -> bool:
+        """Deletes some rows of a job, with the last of them how far it was stored.
+
+        Returns whether that was all. Then it survives a crash of the machine: what is forgotten of
+        a job must not come back once its id is another's.
+        """
+        with self._writing:
+            # A commit that reaches the disk takes those before it along.
+            self._db.execute("PRAGMA synchronous = FULL")
+            try:
+                with self._transaction_alone() as db:
+                    if db.execute(_FORGET_JOB, (job_id, at_most)).rowcount == at_most:
+                        return False
+                    db.execute("DELETE FROM streams WHERE job_id = ?", (job_id,))
+                    return True
+            finally:
+                self._db.execute("PRAGMA synchronous = NORMAL")
 
     def forget_segment(self, segment: int) -> None:
         """Deletes the segment's own row, after those of its chunks and its file."""
@@ -234,16 +273,21 @@ class Index:
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        with self._writing:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled it back already.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._writing, self._transaction_alone() as db:
+            yield db
+
+    @contextmanager
+    def _transaction_alone(self) -> Generator[sqlite3.Connection]:
+        """As `_transaction`, for one whose turn it is."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled it back already.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def _reader(self) -> Generator[sqlite3.Connection]:

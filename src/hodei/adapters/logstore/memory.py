@@ -1,13 +1,17 @@
 """The log store of tests: in memory, held to the same conformance suite as the real one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Final
 
 from hodei.domain.logs import LogChunk, LogEntry, LogStream
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId
 from hodei.ports.logs import StoredOutput, StreamEnd
+
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -77,14 +81,30 @@ class MemoryLogStore:
         """The sequence of the newest entry; 0 when there is none."""
         return self._jobs.get(job_id, _Job()).sequence
 
-    async def delete_before(self, limit: datetime) -> int:
+    async def delete_before(self, limit: datetime, *, keep: Collection[JobId] = ()) -> int:
         """Lets go of entries stored before `limit`; each counts as a segment of its own."""
         deleted = 0
-        for job in self._jobs.values():
-            kept = [each for each in job.entries if each[0] >= limit]
-            deleted += len(job.entries) - len(kept)
-            job.entries = kept
+        for job_id, job in self._jobs.items():
+            if job_id not in keep:
+                kept = [each for each in job.entries if each[0] >= limit]
+                deleted += len(job.entries) - len(kept)
+                job.entries = kept
         return deleted
+
+    async def forget(self, job_ids: Collection[JobId]) -> None:
+        """Lets go of all that was ever known of these jobs."""
+        for job_id in job_ids:
+            self._jobs.pop(job_id, None)
+
+    async def limit_for(self, max_bytes: int) -> datetime | None:
+        """Before which to delete; see the port. An entry is as large as its data."""
+        entries = [each for job in self._jobs.values() for each in job.entries]
+        size = 0
+        for stored_at, entry in sorted(entries, key=itemgetter(0), reverse=True):
+            size += len(entry.chunk.data)
+            if size > max_bytes:
+                return stored_at + _MOMENT
+        return None
 
     async def outputs(self, *, after: str, limit: int) -> list[StoredOutput]:
         """Up to where the next jobs are stored; see the port."""

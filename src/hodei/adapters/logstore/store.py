@@ -3,9 +3,10 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,7 +15,7 @@ from hodei.adapters.logstore.index import Index
 from hodei.adapters.logstore.indexer import Indexer
 from hodei.adapters.logstore.reading import Reader
 from hodei.adapters.logstore.recovery import recover
-from hodei.adapters.logstore.segment import segment_path
+from hodei.adapters.logstore.segment import segment_numbers, segment_path
 from hodei.adapters.logstore.tails import Tails
 from hodei.adapters.logstore.writer import (
     AppendRequest,
@@ -33,6 +34,7 @@ _READERS: Final = 4
 """Reads at once; more wait in line. They spend their time in SQLite and the page cache."""
 _INDEX_DELAY_S: Final = 0.1
 _ROWS_FORGOTTEN_AT_ONCE: Final = 2000
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 class SegmentLogStore:
@@ -146,16 +148,24 @@ class SegmentLogStore:
             return tail.sequence
         return await self._in_thread(lambda: self._reader.last_sequence(job_id))
 
-    async def delete_before(self, limit: datetime) -> int:
-        """Deletes segments whose last chunk was stored before `limit`; returns how many.
-
-        How far each stream is stored is not forgotten with its bytes.
-        """
+    async def delete_before(self, limit: datetime, *, keep: Collection[JobId] = ()) -> int:
+        """Deletes segments whose last chunk was stored before `limit`; see the port."""
         self._require_open()
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writer.hand_over(SealRequest(limit, answer))
         await answer
-        return await self._in_thread(lambda: self._delete_sealed(limit))
+        return await self._in_thread(lambda: self._delete_sealed(limit, keep))
+
+    async def forget(self, job_ids: Collection[JobId]) -> None:
+        """Forgets where the output of these jobs lies, and how far it went; see the port.
+
+        Their bytes stay in segments that hold others' too, until these are old enough to go.
+        """
+        await self._in_thread(lambda: self._forget(job_ids))
+
+    async def limit_for(self, max_bytes: int) -> datetime | None:
+        """Before which to delete; see the port."""
+        return await self._in_thread(lambda: self._limit_for(max_bytes))
 
     async def outputs(self, *, after: str, limit: int) -> list[StoredOutput]:
         """Up to where the next jobs are stored; see the port."""
@@ -181,9 +191,9 @@ class SegmentLogStore:
             for job_id, stored in self._index.outputs(after, limit).items()
         ]
 
-    def _delete_sealed(self, limit: datetime) -> int:
+    def _delete_sealed(self, limit: datetime, keep: Collection[JobId]) -> int:
         self._indexer.flush()
-        numbers = self._index.sealed_before(limit)
+        numbers = self._index.sealed_before(limit, keep)
         for number in numbers:
             # The rows first, the segment's own row last: after a crash it is gone over again.
             while self._index.forget_chunks(number, at_most=_ROWS_FORGOTTEN_AT_ONCE):
@@ -191,6 +201,24 @@ class SegmentLogStore:
             segment_path(self._directory, number).unlink(missing_ok=True)
             self._index.forget_segment(number)
         return len(numbers)
+
+    def _forget(self, job_ids: Collection[JobId]) -> None:
+        self._indexer.flush()
+        for job_id in job_ids:
+            while not self._index.forget_job(job_id, at_most=_ROWS_FORGOTTEN_AT_ONCE):
+                pass
+        self._tails.forget(job_ids)
+
+    def _limit_for(self, max_bytes: int) -> datetime | None:
+        self._indexer.flush()
+        sealed_at = self._index.sealed_at()
+        size = 0
+        for number in sorted(segment_numbers(self._directory), reverse=True):
+            with suppress(FileNotFoundError):
+                size += segment_path(self._directory, number).stat().st_size
+            if size > max_bytes and number in sealed_at:
+                return sealed_at[number] + _MOMENT
+        return None
 
     def _close(self) -> None:
         with self._closing:

@@ -7,7 +7,7 @@ index knows the rest. That bounds the memory by the jobs that are active, not by
 
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -119,6 +119,14 @@ class Tails:
             for job_id, count in Counter(row.job_id for row in indexed.rows).items():
                 del self._tails[job_id].rows[:count]
             self._forget_idle_jobs()
+
+    def forget(self, job_ids: Iterable[JobId]) -> None:
+        """Forgets jobs of which the index has everything."""
+        with self._lock:
+            for job_id in job_ids:
+                tail = self._tails.get(job_id)
+                if tail is not None and not tail.rows:
+                    del self._tails[job_id]
 
     def _forget_idle_jobs(self) -> None:
         while len(self._tails) > self._keep_jobs:

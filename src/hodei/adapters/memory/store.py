@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
+from operator import itemgetter
 
 from hodei.domain.jobs import evolve as jobs
 from hodei.domain.jobs.job import Job
@@ -17,10 +18,12 @@ from hodei.ports.stores import (
     Batch,
     Committed,
     Conflict,
+    EndedPage,
     JobFilter,
     JobPage,
     JobWrite,
     QueuedDemand,
+    Removed,
     StoredEvent,
     StoreUnavailableError,
     WorkerWrite,
@@ -43,6 +46,9 @@ class MemoryStore:
         # In the order of their creation, which is that of the positions of their first events.
         self._jobs: dict[JobId, Job] = {}
         self._workers: dict[WorkerId, Worker] = {}
+        self._began: dict[str, Position] = {}
+        """The position of each stream's first event."""
+        self._last_position = BEFORE_THE_FIRST
         self._closed = False
 
     async def close(self) -> None:
@@ -74,9 +80,8 @@ class MemoryStore:
     ) -> list[StoredEvent]:
         """See `EventStore.read_events`."""
         await self._turn()
-        return [each for each in self._events[after:] if not streams or each.stream in streams][
-            :limit
-        ]
+        found = (each for each in self._events if each.position > after)
+        return [each for each in found if not streams or each.stream in streams][:limit]
 
     async def last_position(self) -> Position:
         """See `EventStore.last_position`."""
@@ -94,8 +99,8 @@ class MemoryStore:
         """See `JobStore.list_jobs`."""
         await self._turn()
         numbered = [
-            (number, job)
-            for number, job in enumerate(self._jobs.values())
+            (self._began[f"job:{job.id}"], job)
+            for job in self._jobs.values()
             if matches(job, job_filter)
         ]
         shown, next_cursor = newest_first(
@@ -136,9 +141,9 @@ class MemoryStore:
     async def due_jobs(self, now: datetime, *, limit: int) -> list[Job]:
         """See `JobStore.due_jobs`; the longest due first."""
         await self._turn()
-        due = sorted((at, number) for number, at in self._due() if at <= now)
-        in_order = list(self._jobs.values())
-        return [in_order[number] for _, number in due][:limit]
+        # A stable sort: of those due at once the oldest comes first.
+        due = sorted(((at, job) for job, at in self._due() if at <= now), key=itemgetter(0))
+        return [job for _, job in due][:limit]
 
     async def next_due(self) -> datetime | None:
         """See `JobStore.next_due`."""
@@ -156,8 +161,8 @@ class MemoryStore:
         """See `WorkerStore.list_workers`."""
         await self._turn()
         numbered = [
-            (number, worker)
-            for number, worker in enumerate(self._workers.values())
+            (self._began[f"worker:{worker.id}"], worker)
+            for worker in self._workers.values()
             if include_ended or not worker.has_ended
         ]
         return newest_first(numbered, kind="workers", limit=limit, cursor=cursor)
@@ -166,6 +171,56 @@ class MemoryStore:
         """See `WorkerStore.living_workers`; oldest first."""
         await self._turn()
         return [each for each in self._workers.values() if not each.has_ended]
+
+    async def ended_before(self, limit: datetime, *, after: Position, at_most: int) -> EndedPage:
+        """See `HistoryStore.ended_before`."""
+        await self._turn()
+        began = sorted(
+            (position, stream)
+            for stream, position in self._began.items()
+            if position > after and self._has_ended(stream)
+        )[:at_most]
+        old = [each for each in began if self._times(each[1])[0] < limit]
+        return EndedPage(
+            streams=tuple(stream for _, stream in old if self._times(stream)[-1] < limit),
+            next=old[-1][0] if len(old) == at_most else None,
+        )
+
+    async def remove(self, streams: Sequence[str], *, ended_before: datetime) -> Removed:
+        """See `HistoryStore.remove`."""
+        await self._turn()
+        gone = {
+            each
+            for each in streams
+            if each in self._began
+            and self._has_ended(each)
+            and self._times(each)[-1] < ended_before
+        }
+        kept = [each for each in self._events if each.stream not in gone]
+        removed = Removed(
+            jobs=sum(each.startswith("job:") for each in gone),
+            workers=sum(each.startswith("worker:") for each in gone),
+            events=len(self._events) - len(kept),
+        )
+        self._events = kept
+        for stream in gone:
+            del self._began[stream]
+            kind, _, id_ = stream.partition(":")
+            if kind == "job":
+                del self._jobs[JobId(id_)]
+            else:
+                del self._workers[WorkerId(id_)]
+        return removed
+
+    def _has_ended(self, stream: str) -> bool:
+        kind, _, id_ = stream.partition(":")
+        if kind == "job":
+            return self._jobs[JobId(id_)].is_terminal
+        return self._workers[WorkerId(id_)].has_ended
+
+    def _times(self, stream: str) -> list[datetime]:
+        """Of its events."""
+        return [each.at for each in self._events if each.stream == stream]
 
     async def _turn(self) -> None:
         if self._closed:
@@ -178,11 +233,11 @@ class MemoryStore:
         # A stable sort: the oldest of a priority stays first.
         return sorted(queued, key=lambda job: -job.spec.priority)
 
-    def _due(self) -> Iterable[tuple[int, datetime]]:
-        for number, job in enumerate(self._jobs.values()):
+    def _due(self) -> Iterable[tuple[Job, datetime]]:
+        for job in self._jobs.values():
             instants = [at for at in (job.not_before, job.deadline) if at is not None]
             if instants and not job.is_terminal:
-                yield number, min(instants)
+                yield job, min(instants)
 
     def _version_of(self, write: JobWrite | WorkerWrite) -> int:
         stored = self._stored(write)
@@ -219,7 +274,7 @@ class MemoryStore:
             self._workers[write.after.id] = write.after
         stored = [
             StoredEvent(
-                position=Position(len(self._events) + index),
+                position=Position(self._last_position + index),
                 stream=_stream(write),
                 version=_expected(write) + index,
                 event=event,
@@ -230,6 +285,8 @@ class MemoryStore:
             for index, event in enumerate(write.events, start=1)
         ]
         self._events += stored
+        self._last_position = stored[-1].position
+        self._began.setdefault(stored[0].stream, stored[0].position)
         return stored
 
 

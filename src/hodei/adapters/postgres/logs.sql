@@ -64,6 +64,26 @@ DELETE FROM log_segments AS segment USING (
 WHERE segment.job_id = old.job_id AND segment.sequence = old.sequence
 RETURNING segment.sequence
 
+-- name: delete_of
+-- Of some jobs, so many at a time.
+DELETE FROM log_segments AS segment USING (
+    SELECT job_id, sequence FROM log_segments WHERE job_id = ANY($1::text[]) LIMIT $2
+) AS gone
+WHERE segment.job_id = gone.job_id AND segment.sequence = gone.sequence
+RETURNING segment.sequence
+
+-- name: forget
+DELETE FROM log_jobs WHERE job_id = ANY($1::text[])
+
+-- name: limit_for
+-- When the newest was stored that does not fit any more, looking from the newest on. By an index
+-- alone; it ends where it has found one.
+SELECT stored_at FROM (
+    SELECT stored_at, sum(size + $2::integer) OVER (ORDER BY stored_at DESC) AS total
+    FROM log_segments
+) AS counted
+WHERE total > $1::bigint ORDER BY stored_at DESC LIMIT 1
+
 -- name: scattered_jobs
 -- Of the next so many jobs, how many rows each has got since they were last put together.
 SELECT job_id, loose FROM log_jobs WHERE job_id > $1 ORDER BY job_id LIMIT $2

@@ -12,14 +12,16 @@ from hodei.ports.stores import (
     Batch,
     Committed,
     Conflict,
+    EndedPage,
     JobFilter,
     JobPage,
     QueuedDemand,
+    Removed,
     StoredEvent,
 )
 from hodei.wire.store_rows import committed_events, prepare
 
-from . import event_reads, job_list, job_reads, schema, worker_reads
+from . import event_reads, history, job_list, job_reads, schema, worker_reads
 from .committer import Committer
 from .connection import Connection, connect, translated_errors
 from .reader import Readers
@@ -155,6 +157,14 @@ class PostgresStore:
     async def living_workers(self) -> list[Worker]:
         """See `WorkerStore.living_workers`; oldest first."""
         return await worker_reads.living_workers(self._readers)
+
+    async def ended_before(self, limit: datetime, *, after: Position, at_most: int) -> EndedPage:
+        """See `HistoryStore.ended_before`."""
+        return await history.ended_before(self._readers, limit, after, at_most)
+
+    async def remove(self, streams: Sequence[str], *, ended_before: datetime) -> Removed:
+        """See `HistoryStore.remove`."""
+        return await history.remove(self._readers, streams, ended_before)
 
 
 async def _connect(url: str, name: str, *, sole: bool) -> Connection:

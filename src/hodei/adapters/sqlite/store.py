@@ -14,14 +14,16 @@ from hodei.ports.stores import (
     Batch,
     Committed,
     Conflict,
+    EndedPage,
     JobFilter,
     JobPage,
     QueuedDemand,
+    Removed,
     StoredEvent,
 )
 from hodei.wire.store_rows import PreparedBatch, committed_events, prepare
 
-from . import event_reads, job_list, job_reads, schema, worker_reads
+from . import event_reads, history, job_list, job_reads, schema, worker_reads
 from .connection import connect, translated_errors
 from .reader import ReaderPool
 from .writer import Writer
@@ -135,6 +137,18 @@ class SqliteStore:
     async def living_workers(self) -> list[Worker]:
         """See `WorkerStore.living_workers`; oldest first."""
         return await self._readers.read(worker_reads.living_workers)
+
+    async def ended_before(self, limit: datetime, *, after: Position, at_most: int) -> EndedPage:
+        """See `HistoryStore.ended_before`."""
+        return await self._readers.read(
+            lambda connection: history.ended_before(connection, limit, after, at_most)
+        )
+
+    async def remove(self, streams: Sequence[str], *, ended_before: datetime) -> Removed:
+        """See `HistoryStore.remove`."""
+        return await self._writer.change(
+            lambda connection: history.remove(connection, streams, ended_before)
+        )
 
     async def _prepared(self, batch: Batch) -> PreparedBatch:
         if len(batch.jobs) + len(batch.workers) <= _PREPARED_INLINE:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from hodei.ports.stores import StoreUnavailableError
 from hodei.wire.store_group import GroupPlan, Head
@@ -31,6 +31,8 @@ _GROUP_ROWS: Final = 2000
 """Batches join a group until it has this many writes: about 20 ms of work, so that a large batch
 does not hold up the small ones behind it for longer than it must."""
 
+T = TypeVar("T")
+
 Outcome = int | tuple[str, ...]
 """The position of a batch's first event, or the streams that conflict."""
 
@@ -40,9 +42,15 @@ class _Request(NamedTuple):
     future: "asyncio.Future[Outcome]"
 
 
+class _Change(NamedTuple):
+    work: Callable[[sqlite3.Connection], Any]
+    future: "asyncio.Future[Any]"
+
+
 class _Result(NamedTuple):
-    future: "asyncio.Future[Outcome]"
-    outcome: Outcome | Exception
+    future: "asyncio.Future[Any]"
+    outcome: Any
+    """What to answer, or the exception to raise."""
 
 
 class Writer:
@@ -57,7 +65,7 @@ class Writer:
         self._connection = connection
         self._at_end = at_end
         self._loop = asyncio.get_running_loop()
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._requests: SimpleQueue[_Request | _Change | None] = SimpleQueue()
         self._ended = asyncio.Event()
         self._closing = False
         # A daemon: a process that is told to end does not wait for it. What it has not committed
@@ -77,6 +85,18 @@ class Writer:
         self._requests.put(request)
         return await request.future
 
+    async def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` in a transaction of its own, between the groups of batches.
+
+        Raises:
+            StoreUnavailableError: It was not done, or is not known to be.
+        """
+        if self._closing:
+            raise StoreUnavailableError("the store is closed")
+        change = _Change(work, self._loop.create_future())
+        self._requests.put(change)
+        return await change.future
+
     async def close(self) -> None:
         """Commits what was handed over, then ends the thread. Idempotent."""
         if not self._closing:
@@ -86,8 +106,11 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while group := self._next_group():
-                results = self._commit(group)
+            while (request := self._requests.get()) is not None:
+                if isinstance(request, _Change):
+                    results = [self._run_change(request)]
+                else:
+                    results = self._commit(self._group_of(request))
                 self._tell(partial(_deliver, results))
         finally:
             self._at_end()
@@ -95,25 +118,29 @@ class Writer:
             self._connection.close()
             self._tell(self._ended.set)
 
-    def _next_group(self) -> list[_Request]:
-        """What has arrived; empty at the end."""
-        request = self._requests.get()
-        if request is None:
-            return []
-        group = [request]
-        rows = _size(request)
+    def _group_of(self, first: _Request) -> list[_Request]:
+        """The first and what has arrived behind it."""
+        group = [first]
+        rows = _size(first)
         try:
             while rows < _GROUP_ROWS:
                 request = self._requests.get_nowait()
-                if request is None:
+                if not isinstance(request, _Request):
                     # Seen again after this group.
-                    self._requests.put(None)
+                    self._requests.put(request)
                     break
                 group.append(request)
                 rows += _size(request)
         except Empty:
             pass
         return group
+
+    def _run_change(self, change: _Change) -> _Result:
+        try:
+            with transaction(self._connection):
+                return _Result(change.future, change.work(self._connection))
+        except Exception as error:  # noqa: BLE001 - handed to the caller; the thread serves others
+            return _Result(change.future, _failure(error))
 
     def _commit(self, group: list[_Request]) -> list[_Result]:
         try:
@@ -123,9 +150,7 @@ class Writer:
             if len(group) > 1 and not _is_busy(error):
                 # One batch that cannot be written must not take the others with it.
                 return [result for each in group for result in self._commit([each])]
-            failure = translate(error) if isinstance(error, sqlite3.Error) else error
-            failure.__cause__ = error if failure is not error else None
-            return [_Result(each.future, failure) for each in group]
+            return [_Result(each.future, _failure(error)) for each in group]
         return [
             _Result(each.future, outcome) for each, outcome in zip(group, outcomes, strict=True)
         ]
@@ -181,6 +206,15 @@ def write_plan(connection: sqlite3.Connection, plan: GroupPlan) -> None:
 
 def _size(request: _Request) -> int:
     return len(request.batch.jobs) + len(request.batch.workers)
+
+
+def _failure(error: Exception) -> Exception:
+    """What to tell the caller."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    failure = translate(error)
+    failure.__cause__ = error
+    return failure
 
 
 def _is_busy(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId
 from hodei.ports.logs import LogStoreUnavailableError, StoredOutput, StreamEnd
 from hodei.ports.stores import StoreUnavailableError
-from hodei.wire.instants import to_micros
+from hodei.wire.instants import from_micros, to_micros
 
 from . import reading
 from .appender import Appender
@@ -27,6 +27,8 @@ _SQL: Final = load("logs.sql")
 _READERS: Final = 3
 """Connections for reads, deletions and compaction."""
 _DELETED_AT_ONCE: Final = 500
+_ROW_BYTES: Final = 200
+"""Of a row, and of its places in two indices, about."""
 _PAUSE_S: Final = 0.02
 """Between two deletions: what must be written now goes first."""
 
@@ -138,14 +140,29 @@ class PostgresLogStore:
         with _translated():
             return (await reading.head(self._readers, job_id)).sequence
 
-    async def delete_before(self, limit: datetime) -> int:
+    async def delete_before(self, limit: datetime, *, keep: Collection[JobId] = ()) -> int:
         """See the port; a row is a segment."""
+        return await self._delete("delete_before", to_micros(limit), list(keep))
+
+    async def forget(self, job_ids: Collection[JobId]) -> None:
+        """See the port."""
+        await self._delete("delete_of", list(job_ids))
+        with _translated():
+            await self._readers.fetch(_SQL["forget"], list(job_ids))
+        self._appender.forget(job_ids)
+
+    async def limit_for(self, max_bytes: int) -> datetime | None:
+        """See the port; what a row takes besides its data is counted as well."""
+        with _translated():
+            rows = await self._readers.fetch(_SQL["limit_for"], max_bytes, _ROW_BYTES)
+        return from_micros(rows[0]["stored_at"] + 1) if rows else None
+
+    async def _delete(self, statement: str, *arguments: object) -> int:
+        """Deletes what a statement names, so much at a time that others are not held up."""
         deleted = 0
         while True:
             with _translated():
-                rows = await self._readers.fetch(
-                    _SQL["delete_before"], to_micros(limit), [], _DELETED_AT_ONCE
-                )
+                rows = await self._readers.fetch(_SQL[statement], *arguments, _DELETED_AT_ONCE)
             deleted += len(rows)
             if len(rows) < _DELETED_AT_ONCE:
                 return deleted
