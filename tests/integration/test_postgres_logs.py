@@ -103,6 +103,15 @@ class TestSeveralServers:
 
         assert caught.value.stored_end == 6
 
+    async def test_what_is_not_new_is_answered_with_the_end_that_another_has_stored(
+        self, servers: tuple[PostgresLogStore, PostgresLogStore]
+    ):
+        a, b = servers
+        await a.append([chunk(b"abc")])
+        await b.append([chunk(b"def", 3)])
+
+        assert [end.end for end in await a.append([chunk(b"b", 1)])] == [6]
+
     async def test_the_first_words_that_both_bring_are_stored_once(
         self, servers: tuple[PostgresLogStore, PostgresLogStore]
     ):

@@ -170,11 +170,12 @@ class Appender:
         group.doubted |= overtaken
         again: list[_Request] = []
         for request, outcome in zip(group.requests, outcomes, strict=True):
-            if not overtaken.isdisjoint(request.jobs):
-                again.append(request)
-            elif isinstance(outcome, LogGapError) and outcome.chunk.job_id not in group.read:
-                # Another server may have filled it.
-                group.doubted.add(outcome.chunk.job_id)
+            # What was neither written just now nor looked up is as far as it was known: another
+            # server may have filled a gap, or gone on with what is not new.
+            told_of = {outcome.chunk.job_id} if isinstance(outcome, LogGapError) else request.jobs
+            unsure = told_of - group.read - stored.keys()
+            if unsure or not overtaken.isdisjoint(request.jobs):
+                group.doubted |= unsure
                 again.append(request)
             else:
                 _answer(request.future, outcome)
