@@ -101,8 +101,10 @@ class Plane:
         rules: PoolRules = RULES,
         signals: Signals | None = None,
         beside: "Plane | None" = None,
+        read_ahead: int = 64,
     ) -> None:
         """A server by itself; with `signals` one of several, `beside` another on its stores."""
+        self.read_ahead = read_ahead
         self.clock = beside.clock if beside else JumpingClock()
         self.ids = beside.ids if beside else CountingIds()
         self.store = beside.store if beside else FlakyStore()
@@ -159,7 +161,7 @@ class Plane:
             fleet=self.fleet,
             ids=self.ids,
             on_waiting=self.pool.waiting,
-            read_ahead=64,
+            read_ahead=self.read_ahead,
         )
         self.watch = WatchWorkers(
             journal=self.journal,

@@ -261,6 +261,68 @@ async def test_a_job_that_waits_goes_before_one_that_is_submitted(plane: Plane) 
     assert runs(agent) == ["a", "c"]
 
 
+async def test_what_waits_gets_the_slot_that_is_freed_in_the_moment_of_a_submission(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent(slots=1)
+    await plane.submit(ids=("a",))
+    await plane.submit(ids=("waits",))
+    await agent.session.receive(result(await plane.job(JobId("a"))))
+    await plane.submit(ids=("new",))
+    await plane.settle()
+    assert runs(agent) == ["a", "waits"]
+
+
+async def test_a_job_that_another_server_ended_unheard_of_is_let_go(plane: Plane) -> None:
+    await plane.submit(ids=("gone", "here"))
+    await plane.settle()
+    elsewhere = Plane(beside=plane)
+    await elsewhere.canceller.cancel(JobId("gone"), by="me", message="")
+    agent = await plane.static_agent(slots=2)
+    await plane.settle()
+    assert runs(agent) == ["here"]
+
+
+async def finish(plane: Plane, agent: Agent, *job_ids: str) -> None:
+    """Ends jobs, all of them before the server looks at any."""
+    for job_id in job_ids:
+        await agent.session.receive(result(await plane.job(JobId(job_id))))
+    await plane.settle()
+
+
+@pytest.fixture
+def _short_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hodei.application.queue_head.MOST_AT_HAND", 3)
+
+
+@pytest.mark.usefixtures("_short_head")
+async def test_a_worker_that_comes_gets_what_goes_first_of_what_only_it_can_run() -> None:
+    async with running(Plane(read_ahead=2)) as plane:
+        near = await plane.static_agent(slots=1, labels={"zone": "a"})
+        far_only = spec(priority=Priority.HIGH, selector=Selector(match_labels={"zone": "b"}))
+        await plane.submit(far_only, *[spec()] * 6, ids=("far", *"123456"))
+        await plane.settle()
+        await finish(plane, near, "1")
+        await finish(plane, near, "2")
+        far = await plane.static_agent(slots=1, labels={"zone": "b"})
+        await plane.settle()
+        assert (runs(near), runs(far)) == (["1", "2", "3"], ["far"])
+
+
+@pytest.mark.usefixtures("_short_head")
+async def test_a_job_without_room_keeps_its_place_while_others_are_let_by() -> None:
+    large = spec(priority=Priority.HIGH, resources=Resources(cpu_millicores=900))
+    small = spec(resources=Resources(cpu_millicores=400))
+    async with running(Plane(read_ahead=2)) as plane:
+        agent = await plane.static_agent(slots=2, resources=Resources(cpu_millicores=1000))
+        await plane.submit(small, ids=("s0",))
+        await plane.submit(*[large] * 4, *[small] * 5, ids=("l1", "l2", "l3", "l4", *"12345"))
+        await plane.settle()
+        assert runs(agent) == ["s0", "1"]
+        await finish(plane, agent, "s0", "1")
+        assert runs(agent)[2:] == ["l1"]
+
+
 async def test_a_refused_submission_keeps_no_slot(plane: Plane) -> None:
     agent = await plane.static_agent(slots=1)
     plane.store.failures = 1

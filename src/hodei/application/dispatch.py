@@ -258,7 +258,7 @@ class Dispatcher:
             return
         [(_, member)] = given
         events = decide.assign(job, worker_id=member.worker.id, draw=self._ids.token_bits())
-        with promised(given):
+        with promised(job, member):
             yield Assignment(events=tuple(events), workers=tuple(_leaving_after(given, at)))
         if self._fleet.get(member.worker.id) is not member:
             self._may_be_orphans = True
@@ -277,10 +277,9 @@ class Dispatcher:
             correlation = left[0][0].id if len(left) == 1 else ""
             workers = _leaving_after(left, at)
             try:
-                with promised(left):
-                    await self._journal.commit(
-                        at=at, jobs=writes, workers=workers, correlation_id=correlation
-                    )
+                await self._journal.commit(
+                    at=at, jobs=writes, workers=workers, correlation_id=correlation
+                )
             except ConflictError as conflict:
                 # Cancelled, or otherwise changed, since it was read: the others go on.
                 moved_on = set(conflict.streams)

@@ -1,6 +1,6 @@
 """Which free slot a job gets: the choice alone, without the commit that makes it true."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -95,12 +95,10 @@ class FreeSlots:
 
 
 @contextmanager
-def promised(given: Sequence[tuple[Job, Member]]) -> Generator[None]:
-    """Keeps slots from others until the commit that takes them is known."""
-    for job, member in given:
-        member.promised[job.id] = job.spec.resources
+def promised(job: Job, member: Member) -> Generator[None]:
+    """Keeps a slot from others until the commit that takes it is known."""
+    member.promised[job.id] = job.spec.resources
     try:
         yield
     finally:
-        for job, member in given:
-            member.promised.pop(job.id, None)
+        member.promised.pop(job.id, None)
