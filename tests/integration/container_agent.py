@@ -34,11 +34,12 @@ class ContainerAgent:
         server: FakeServer,
         *,
         options: Sequence[str] = (),
+        host: str = "",
     ) -> AsyncIterator["ContainerAgent"]:
         """Starts it, waits for its stream, and removes it with all that it wrote."""
         async with cls.started(engine, bundle, image, options=options) as agent:
             before = len(server.streams)
-            await agent.tell(server)
+            await agent.tell(server, host)
             try:
                 await server.until(lambda: len(server.streams) > before)
             except TimeoutError:
@@ -79,10 +80,12 @@ class ContainerAgent:
         pid = self.engine.docker("inspect", "--format", "{{.State.Pid}}", self.name).strip()
         return Path(f"/proc/{pid}/cmdline").read_bytes() if pid != "0" else b""
 
-    async def tell(self, server: FakeServer) -> None:
-        """Gives it the bootstrap document."""
+    async def tell(self, server: FakeServer, host: str = "") -> None:
+        """Gives it the bootstrap document, with the server under another name where one is given."""
+        document = json.dumps(server.bootstrap(slots=1))
+        document = document.replace(server.host, host or server.host)
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(server.bootstrap(slots=1)).encode())
+        self.process.stdin.write(document.encode())
         self.process.stdin.close()
 
     async def exit_code(self, within_s: float = 10.0) -> int:

@@ -140,8 +140,11 @@ async def test_what_an_image_sets_changes_its_jobs_and_not_the_agent(
         (tmp_path / str(number)).write_text(content)
         (tmp_path / str(number)).chmod(0o644)
         options += ["--volume", f"{tmp_path / str(number)}:{path}:ro"]
+    # A name, so that it is looked up.
+    name = "server.test"
+    options += ["--add-host", f"{name}:{docker_engine.gateway}"]
     async with ContainerAgent.running(
-        docker_engine, agent_bundle, docker_images.DEBIAN, server, options=options
+        docker_engine, agent_bundle, docker_images.DEBIAN, server, options=options, host=name
     ) as agent:
         seen = (await run(server, "env", "--null")).decode().split("\0")
         assert {f"{name}={value}" for name, value in HOSTILE.items()} <= {*seen}
