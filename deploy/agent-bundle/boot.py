@@ -55,7 +55,7 @@ class Store:
         exec(self.get_code(module.__name__), module.__dict__)  # noqa: S102 - what a loader does
 
     def get_code(self, name: str) -> object:
-        """The code of a module."""
+        """The code of a module, or what else goes by the name."""
         offset, size, _ = self._index[name]
         return loads(_read(self._start + offset, size))  # noqa: S302 - our own file
 
@@ -86,10 +86,15 @@ def ask_files_and_dns_only() -> None:
         configure(database, b"files")
 
 
-sys.meta_path.insert(sys.meta_path.index(PathFinder), Store())
+store = Store()
+sys.meta_path.insert(sys.meta_path.index(PathFinder), store)
 # What tools that pack Python programs agree on: the executable is the program itself.
 sys.frozen = True
 sys.executable = DIRECTORY + "/hodei-agent"
+
+import hodei_prepared  # noqa: E402
+
+hodei_prepared.use(*store.get_code("#prepared"))
 ask_files_and_dns_only()
 
 from hodei.agent.main import main  # noqa: E402

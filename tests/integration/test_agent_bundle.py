@@ -1,5 +1,6 @@
 """The agent bundle in images that have nothing for it, or worse: through a real engine."""
 
+import ast
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
@@ -226,6 +227,32 @@ def test_it_makes_a_key_in_a_process_of_its_own_wherever_it_is_mounted(
     key_pem, _, request_der = done.stdout.partition(b"\0")
     key = serialization.load_pem_private_key(key_pem, password=None)
     assert x509.load_der_x509_csr(request_der).public_key() == key.public_key()
+
+
+COUNTING = """
+import marshal, sys
+made = []
+sys.addaudithook(lambda event, about: made.append(about[0]) if event == "compile" else None)
+boot = marshal.loads(open(sys.argv.pop(1), "rb").read()[16:])
+sys.argv[1:] = ["--help"]
+try:
+    exec(boot)
+except SystemExit:
+    preload()
+print([source for source in made if source is not None])
+"""
+
+
+def test_it_compiles_nothing_at_its_start(agent_bundle: Path):
+    """Python itself says so; the launcher is left out, since it runs the agent and nothing else."""
+    (python,) = (agent_bundle / "bin").iterdir()
+    loader = [agent_bundle / "lib" / "ld.so", "--library-path", agent_bundle / "lib", python]
+    command = [*loader, "-I", "-S", "-c", COUNTING, agent_bundle / "boot.pyc"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    usage, _, counted = done.stdout.rstrip().rpartition("\n")
+    assert usage.startswith("usage: hodei-agent")
+    # The first is the program of this test itself. Names of types in quotes are compiled by `typing`.
+    assert [each for each in ast.literal_eval(counted)[1:] if b" " in each] == []
 
 
 def test_without_a_place_to_write_it_says_what_to_give(docker_engine: Engine, agent_bundle: Path):

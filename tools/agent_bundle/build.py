@@ -18,6 +18,7 @@ from agent_bundle.recipe import (
     PYTHON,
     ROOT,
     SOURCES,
+    STARTED_WITH,
     Architecture,
 )
 
@@ -89,18 +90,30 @@ def build(architecture: Architecture, output: Path, version: str) -> Bundle:
 def _compile(top: Path, asked_for: Collection[str]) -> None:
     """Turns all sources into code, by the bundle's own interpreter; some of them must be there."""
     libraries = top / "lib" / PYTHON
-    boot = libraries / "boot.py"
-    shutil.copy(SOURCES / "boot.py", boot)
+    for name in ("boot.py", "hodei_prepared.py"):
+        shutil.copy(SOURCES / name, libraries / name)
     # Sets of constants are written in the order of their hashes: a fixed seed.
-    command = [
+    interpreter = [
         *("env", "-i", "PYTHONHASHSEED=0"),
         *(top / "lib" / "ld.so", "--inhibit-cache", "--library-path", top / "lib"),
         *("--argv0", top / "bin" / PYTHON, top / "bin" / PYTHON),
         *("-P", "-S", "-B", "-X", "utf8", "-X", "no_debug_ranges"),
-        *(Path(__file__).with_name("compile_modules.py"), libraries, top / "hodei.blob"),
-        *(",".join(("boot", *ON_DISK)), ",".join(sorted(asked_for))),
     ]
-    run(command)
+    prepared, blob = top / "prepared", top / "hodei.blob"
+    run([*interpreter, libraries / "hodei_prepared.py", prepared, *STARTED_WITH])
+    run(
+        [
+            *(
+                *interpreter,
+                Path(__file__).with_name("compile_modules.py"),
+                libraries,
+                blob,
+                prepared,
+            ),
+            *(",".join(("boot", *ON_DISK)), ",".join(sorted(asked_for))),
+        ]
+    )
+    prepared.unlink()
     (libraries / "boot.pyc").rename(top / "boot.pyc")
     for folder in sorted(libraries.rglob("*"), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):

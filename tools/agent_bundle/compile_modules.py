@@ -1,9 +1,10 @@
 """Compiles modules into one file, and the few that must lie on disk; a program by itself.
 
-The bundle's own interpreter runs it (`python compile_modules.py LIBRARIES BLOB ON_DISK ASKED_FOR`),
-since only that one's code is right for it. It reads the sources under LIBRARIES, writes BLOB as
-`deploy/agent-bundle/boot.py` reads it, and removes the sources. ON_DISK and ASKED_FOR are names of
-modules with commas between them; what is asked for must be there.
+The bundle's own interpreter runs it (`python compile_modules.py LIBRARIES BLOB PREPARED ON_DISK
+ASKED_FOR`), since only that one's code is right for it. It reads the sources under LIBRARIES, writes
+BLOB as `deploy/agent-bundle/boot.py` reads it, and removes the sources. PREPARED is what
+`hodei_prepared.py` wrote. ON_DISK and ASKED_FOR are names of modules with commas between them; what
+is asked for must be there.
 """
 
 import marshal
@@ -15,7 +16,8 @@ from types import CodeType
 
 def main() -> None:
     libraries, blob = Path(sys.argv[1]), Path(sys.argv[2])
-    on_disk, asked_for = (set(names.split(",")) for names in sys.argv[3:])
+    prepared = Path(sys.argv[3]).read_bytes()
+    on_disk, asked_for = (set(names.split(",")) for names in sys.argv[4:])
     index: dict[str, str | tuple[int, int, bool]] = {}
     codes: list[bytes] = []
     size = 0
@@ -45,6 +47,9 @@ def main() -> None:
             if parent not in index:
                 index[parent] = (size, len(empty), True)
     codes.append(empty)
+    size += len(empty)
+    index["#prepared"] = (size, len(prepared), False)
+    codes.append(prepared)
     if missing := asked_for - index.keys() - set(sys.builtin_module_names):
         sys.exit(f"the agent imports what is not in the bundle: {', '.join(sorted(missing))}")
     packed = marshal.dumps(dict(sorted(index.items())))

@@ -31,11 +31,14 @@ SHARED_LIBRARIES = (
 ON_DISK = ("encodings", "encodings.aliases", "encodings.utf_8", "os")
 """Modules that the interpreter needs before the store is there, or finds its library by."""
 
+STARTED_WITH = ("hodei.agent.main", "hodei.agent.program", "hodei.agent.shell")
+"""Modules that every start imports, with all that they import in turn."""
+
 LEFT_OUT = re.compile(
     r"(?:distutils|ensurepip|idlelib|lib2to3|pydoc_data|test|tkinter|turtledemo|unittest|venv"
     r"|wsgiref|xmlrpc|sqlite3|dbm|curses|config-[^/]*|cffi|grpc/_cython/_credentials)/"
     r"|(?:.*/)?(?:tests?|testdata|__pycache__)/"
-    r"|(?:.*/)?(?:antigravity|this|turtle|pydoc|sitecustomize|_sysconfigdata_\w*)\.py$"
+    r"|(?:.*/)?(?:antigravity|this|turtle|pydoc|sitecustomize|bz2|lzma|_sysconfigdata_\w*)\.py$"
     r"|lib-dynload/(?:_bz2|_lzma|_sqlite3|_dbm|_gdbm|_tkinter|_curses\w*|readline|_test\w*|xx\w*"
     r"|_codecs_\w+|_multibytecodec|nis|ossaudiodev|_crypt|_uuid|_ctypes_test|_xxtestfuzz)\."
     r"|.*\.(?:pyi|pyx|pxd|c|h|txt|rst|a|pem|typed)$"
