@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from hodei.durable import planning, tasks
 from hodei.durable.definitions import Activity, limits, workflow
 from hodei.durable.events import Decision, StepSucceeded
 from hodei.durable.failures import ApplicationError, Failure, RunFailedError
+from hodei.durable.loop import guards
 from hodei.durable.loop.context import Context
 from hodei.durable.loop.instance import Instance
 from hodei.durable.loop.outcomes import LocalStep
@@ -690,6 +692,13 @@ async def test_a_step_that_takes_too_long_fails_and_one_that_times_out_inside_sa
     assert (own.failure.type, own.failure.message) == ("TimeoutError", "its own")
 
 
+@pytest.fixture
+def _no_guards_left() -> Iterator[None]:
+    yield
+    guards.uninstall()
+
+
+@pytest.mark.usefixtures("_no_guards_left")
 async def test_code_that_blocks_is_cut_and_the_server_lives():
     activator = ThreadActivator(limit_s=0.2)
 

@@ -127,6 +127,7 @@ def test_others_get_the_real_time_and_so_does_a_log_in_a_workflow():
 
 
 def test_the_guards_can_be_taken_out_again():
+    guards.uninstall()
     real = time.time
     guards.install()
     guards.install()

@@ -36,7 +36,7 @@ SETTINGS = EngineSettings(
 )
 SERVERS = 3
 STORM_S = 120.0
-PATIENCE_S = 3 * 24 * 3600.0
+PATIENCE_S = 2 * 3600.0
 
 
 class SeededIds:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
+from hodei.durable.loop import guards
 from hodei.durable.loop.instance import TaskFailedError
 from hodei.lifecycle.finish import finish_despite_cancel
 
@@ -66,12 +67,16 @@ class InlineActivator:
 
 
 class ThreadActivator:
-    """Runs workflow code in one thread, and interrupts what takes longer than `limit_s`."""
+    """Runs workflow code in one thread, and interrupts what takes longer than `limit_s`.
+
+    Puts the guards of `hodei.durable.loop.guards` in place for the process, for good.
+    """
 
     def __init__(self, *, limit_s: float = LIMIT_S) -> None:
         self._limit_s = limit_s
         self._thread: _Thread | None = None
         self._turn = asyncio.Lock()
+        guards.install()
 
     async def run(self, work: Callable[[], T]) -> T:
         """See `Activator.run`."""

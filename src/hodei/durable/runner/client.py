@@ -174,17 +174,9 @@ class DurableClient:
         run = await self.describe(run_id)
         if run.parked is None or run.parked.reason is not ParkReason.COMPENSATION_FAILED:
             raise WrongStateError(f"run {run_id} waits for no decision about a compensation")
-        waiting = [
-            each.event
-            for each in await self.history(run_id)
-            if isinstance(each.event, CompensationExhausted)
-        ]
-        decided = {
-            each.event.command_id
-            for each in await self.history(run_id)
-            if isinstance(each.event, OperatorDecided)
-        }
-        exhausted = next(each for each in waiting if each.command_id not in decided)
+        exhausted = _undecided(await self.history(run_id))
+        if exhausted is None:
+            raise WrongStateError(f"another decision about run {run_id} was made meanwhile")
         event = OperatorDecided(
             command_id=exhausted.command_id, decision=decision, by=by, note=note
         )
@@ -392,6 +384,16 @@ def result_of(run: RunRow) -> Payload:
         case _:
             failure = Failure(type=run.status, message=closing.reason, is_final=True)
             raise RunFailedError(f"run {run.run_id}", failure)
+
+
+def _undecided(history: list[Recorded]) -> CompensationExhausted | None:
+    waiting: dict[int, CompensationExhausted] = {}
+    for each in history:
+        if isinstance(each.event, CompensationExhausted):
+            waiting[each.event.command_id] = each.event
+        elif isinstance(each.event, OperatorDecided):
+            waiting.pop(each.event.command_id, None)
+    return next(iter(waiting.values()), None)
 
 
 def _delivery(run_id: RunId, key: str, kind: DeliveryKind, event: Notification) -> Delivery:

@@ -21,6 +21,8 @@ class Desk:
     """As of the last commit; known while there is an instance."""
     is_counted: bool = False
     """The row's count of crashes holds one for what this process does: it has not died since."""
+    has_mail: bool = True
+    """Something may be in its inbox. A result of a local step needs no look there."""
     is_busy: bool = False
     look_again: bool = False
     """Something came while a round was under way."""
@@ -62,6 +64,7 @@ class Desks:
     def drop_instance(self, desk: Desk) -> None:
         """Throws a live instance away; the next round makes one from what is stored."""
         instance, desk.instance, desk.row = desk.instance, None, None
+        desk.has_mail = True
         if instance is not None:
             self._wind_up(instance)
 

@@ -189,8 +189,10 @@ class Engine:
 
         return forever
 
-    def _attend_to(self, run_id: RunId) -> None:
+    def _attend_to(self, run_id: RunId, *, has_mail: bool = True) -> None:
         desk = self._desks.get(run_id)
+        if desk is not None:
+            desk.has_mail |= has_mail
         if desk is not None and desk.is_busy:
             desk.look_again = True
         else:
@@ -212,7 +214,7 @@ class Engine:
         # Another may have been faster while the store was asked.
         if (desk := self._desks.get(run_id)) is not None:
             return desk
-        steps = Steps(self._steps, lambda: self._attend_to(run_id))
+        steps = Steps(self._steps, lambda: self._attend_to(run_id, has_mail=False))
         desk = Desk(run_id=run_id, shard_id=row.shard_id, steps=steps)
         self._desks.put(desk)
         return desk

@@ -97,14 +97,12 @@ class Shards:
 
     def owned(self) -> list[ShardId]:
         """The shards that this server owns just now, by its own clock."""
-        if self._clock.monotonic() >= self._valid_until:
-            return []
-        return sorted(self._epochs)
+        return sorted(self._epochs) if self._is_valid() else []
 
     def fence(self, shard: ShardId) -> Fence | None:
         """What a commit of this shard's runs must carry; None while it is not owned."""
         epoch = self._epochs.get(shard)
-        if epoch is None or self._clock.monotonic() >= self._valid_until:
+        if epoch is None or not self._is_valid():
             return None
         return Fence(shard_id=shard, owner=self._server, epoch=epoch)
 
@@ -162,9 +160,12 @@ class Shards:
             await self._leases.release(self._server, sorted(shards))
 
     def _drop_expired(self) -> None:
-        if self._clock.monotonic() >= self._valid_until:
+        if not self._is_valid():
             for shard in list(self._epochs):
                 self.lost(shard)
+
+    def _is_valid(self) -> bool:
+        return self._clock.monotonic() < self._valid_until
 
 
 def _number(text: str) -> int:

@@ -121,19 +121,26 @@ class ActivityWorker:
         free = self._slots - len(self._running)
         if free <= 0:
             return
-        for task in await self._store.claimable_tasks(self._queues, limit=free):
-            if task.activity not in self._parts.handlers:
-                continue
-            write = tasks.claim(
-                task,
-                worker=self._parts.name,
-                token_bits=self._parts.ids.token_bits(),
-                now=self._clock.now(),
-            )
-            outcome = await self._store.commit(Batch(at=self._clock.now(), tasks=(write,)))
-            if isinstance(outcome, Committed) and write.after is not None:
-                self._parts.hints.task_times.notify()
-                self._running.start(self._carry_out(write.after), name=f"task {task.task_id}")
+        claimable = await self._store.claimable_tasks(self._queues, limit=free)
+        # Side by side, so that a store which commits in groups commits them together.
+        async with asyncio.TaskGroup() as group:
+            for task in claimable:
+                if task.activity in self._parts.handlers:
+                    group.create_task(self._claim_one(task))
+
+    async def _claim_one(self, task: TaskRow) -> None:
+        now = self._clock.now()
+        token_bits = self._parts.ids.token_bits()
+        write = tasks.claim(task, worker=self._parts.name, token_bits=token_bits, now=now)
+        try:
+            outcome = await self._store.commit(Batch(at=now, tasks=(write,)))
+        except StoreUnavailableError as error:
+            # If it was written all the same, the attempt ends for want of signs of life.
+            log.warning("task_not_claimed", task_id=task.task_id, error=str(error))
+            return
+        if isinstance(outcome, Committed) and write.after is not None:
+            self._parts.hints.task_times.notify()
+            self._running.start(self._carry_out(write.after), name=f"task {task.task_id}")
 
     async def _carry_out(self, task: TaskRow) -> None:
         attempt = Attempt(task)
