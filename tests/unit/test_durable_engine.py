@@ -272,6 +272,24 @@ async def test_a_timer_fires_at_its_time_and_not_before(cluster: Cluster):
 
 
 @virtually
+async def test_a_timer_that_is_no_longer_needed_is_gone(cluster: Cluster):
+    @workflow(name="hasty")
+    async def hasty(ctx: Context) -> None:
+        async with asyncio.timeout(3600):
+            await ctx.receive("say", str)
+        await ctx.receive("say", str)
+
+    server = await cluster.server(hasty)
+    run_id = await start(server.client, "hasty")
+    await cluster.until(run_id, lambda row: row.next_seq == 3)
+    assert len(await cluster.store.timers_of(run_id)) == 1
+
+    await server.client.signal(run_id, "say", "a")
+    await cluster.until(run_id, lambda row: row.next_seq == 5)
+    assert await cluster.store.timers_of(run_id) == []
+
+
+@virtually
 async def test_another_server_takes_over_a_run_whose_server_died_in_a_step(cluster: Cluster):
     @workflow(name="two")
     async def hanging(ctx: Context, name: str) -> str:

@@ -23,6 +23,8 @@ class Odds:
     """The network delivers it a second time, later."""
     pause: float = 0.0
     """The server stands still for longer than its lease, and then goes on."""
+    pause_read: float = 0.0
+    """The same, per read."""
     unavailable_read: float = 0.0
     """Per read."""
 
@@ -34,6 +36,7 @@ STORMY = Odds(
     unknown=0.03,
     repeated=0.05,
     pause=0.01,
+    pause_read=0.001,
     unavailable_read=0.01,
 )
 
@@ -54,6 +57,10 @@ class Life:
         if self.is_alive:
             self.is_alive = False
             self._died()
+
+    def stand_still(self, for_s: float) -> None:
+        """SIGSTOP, or a machine that is moved: nothing of it happens until then."""
+        self.paused_until = asyncio.get_running_loop().time() + for_s
 
     async def pass_through(self) -> None:
         """Where the process touches the world: a dead one never does, a paused one does late."""
@@ -109,7 +116,7 @@ class FaultyStore:
         await life.pass_through()
         await weather.delay()
         if weather.strikes(odds.pause):
-            life.paused_until = asyncio.get_running_loop().time() + 5 + weather.rng.random() * 30
+            life.stand_still(5 + weather.rng.random() * 30)
         if weather.strikes(odds.crash_before):
             life.kill()
         if weather.strikes(odds.unknown) and weather.rng.random() < 0.5:
@@ -141,6 +148,8 @@ class FaultyStore:
             await self._life.pass_through()
             if self._weather.rng.random() < 0.3:
                 await self._weather.delay()
+            if self._weather.strikes(self._weather.odds.pause_read):
+                self._life.stand_still(2 + self._weather.rng.random() * 20)
             if self._weather.strikes(self._weather.odds.unavailable_read):
                 raise StoreUnavailableError(f"simulated: {name}")
             answer = await method(*args, **options)

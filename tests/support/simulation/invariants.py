@@ -127,6 +127,12 @@ class Invariants:
                 run_id,
                 f"attempt {event.attempt} of {command_id} counts, {attempt} is the current one",
             )
+            said = event.result.data.decode()
+            self._require(
+                said.endswith(f' by attempt {attempt}"'),
+                run_id,
+                f"{said} is taken for the word of attempt {attempt}",
+            )
 
     def _after_end(self, run_id: RunId) -> None:
         signals = [

@@ -65,13 +65,16 @@ async def charge(attempt: Attempt, run_id: str, name: str, behaviour: str) -> st
     """An activity: slow, sometimes failing, fenced by its token outside."""
     if not await WORLD.get().touch_once(run_id, name, key=attempt.key, token=attempt.token):
         raise ApplicationError("an older attempt", type="Fenced")
-    await asyncio.sleep(0.3)
+    # Up to nearly the time in which it must give a sign of life.
+    await asyncio.sleep(0.3 + attempt.token % 6)
+    await LIFE.get().pass_through()
     if behaviour == "fail":
         raise ApplicationError(f"{name} fails", type="Planned")
     if behaviour == "flaky" and attempt.number < 3:
         attempt.heartbeat(attempt.number)
         raise ApplicationError(f"{name} fails this time", type="Passing")
-    return name
+    # Whose word it is shows in the history: see `Invariants`.
+    return f"{name} by attempt {attempt.number}"
 
 
 HANDLERS: dict[str, Handler] = {"charge": charge}
