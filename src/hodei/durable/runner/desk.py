@@ -57,9 +57,11 @@ class Desks:
             self.remove(desk)
         if self._desks.get(desk.run_id) is desk:
             self._desks.move_to_end(desk.run_id)
-        idle = [each for each in self._desks.values() if _is_idle(each)]
-        for each in idle[: max(len(self._desks) - self._capacity, 0)]:
-            self.remove(each)
+        surplus = len(self._desks) - self._capacity
+        if surplus > 0:
+            idle = [each for each in self._desks.values() if _is_idle(each)]
+            for each in idle[:surplus]:
+                self.remove(each)
 
     def drop_instance(self, desk: Desk) -> None:
         """Throws a live instance away; the next round makes one from what is stored."""
