@@ -74,6 +74,18 @@ proto: $(DEV) ## Generate hodei.wire from proto/
 bench: $(DEV) ## Measure against the targets, with ratios to a bare spawn loop
 	@$(BIN)/python bench/run_all.py $(BENCH)
 
+.PHONY: job-docker-hello
+job-docker-hello: $(RUNTIME) ## Run a job that says hello in a container of the running server; IMAGE=name picks the image
+	@$(BIN)/hodei run --name docker-hello --provider docker $(if $(IMAGE),--image $(IMAGE)) -- \
+		sh -c 'echo "Hello from container $$(hostname)!"'
+
+.PHONY: job-docker-cpu
+job-docker-cpu: $(RUNTIME) ## The same with a job that counts for SECONDS (60), to be stopped or watched
+	@$(BIN)/hodei run --name docker-cpu --provider docker $(if $(IMAGE),--image $(IMAGE)) --retries 1 -- \
+		sh -c 'end=$$(($$(date +%s) + $(or $(SECONDS),60))); n=0; echo "counting in $$(hostname)"; \
+		while [ "$$(date +%s)" -lt "$$end" ]; do i=0; while [ $$i -lt 20000 ]; do i=$$((i+1)); done; \
+		n=$$((n+20000)); echo "$$n"; done'
+
 .PHONY: dev-db
 dev-db: $(DEV) ## Start a PostgreSQL of the checkout's own and print its URL; STOP=1 stops it
 	@$(BIN)/python tools/dev_db.py $(if $(STOP),stop,start)

@@ -171,7 +171,7 @@ async def test_a_container_may_do_little_and_is_as_large_as_the_job_asks(
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert (host["Memory"], host["MemorySwap"]) == (2**26, 2**26)
     assert host["NanoCpus"] == 250_000_000
-    assert host["PidsLimit"] == 4096
+    assert host["PidsLimit"] == 1024
     assert shown["Config"]["Labels"]["hodei.worker"] == "w-1"
     assert shown["Config"]["Labels"]["team"] == "blue"
     assert not any(each.startswith("HODEI") for each in shown["Config"]["Env"])

@@ -149,6 +149,9 @@ def _event_line(event: JobEvent) -> str:
         "state": event.state,
         "reason": event.reason.code if event.reason else "",
     }
+    # What a provider saw is the one thing that no code stands for.
+    if event.type in {"WorkerStopped", "WorkerHealthChanged"}:
+        facts |= {name: event.details.get(name, "") for name in ("exit_code", "message")}
     told = " ".join(f"{name}={value}" for name, value in facts.items() if value)
     return printable(f"{rfc3339(event.at)}  {event.type:<24}  {told}")
 

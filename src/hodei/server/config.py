@@ -83,7 +83,7 @@ class DockerProviderConfig:
     """What one container may use, in thousandths of a core, where a job does not say; 0 is all."""
     memory: str = ""
     """As above, of memory, such as `512Mi`; empty is all."""
-    pids_limit: int = 4096
+    pids_limit: int = 1024
     """Processes and threads in one container; 0 is no limit."""
     shm_size: str = ""
     """Of `/dev/shm`, such as `64Mi`; empty is the engine's default."""

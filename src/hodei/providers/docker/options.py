@@ -36,7 +36,7 @@ class DockerOptions:
     """Of one container; 0 is no limit."""
     memory_bytes: int = 0
     """As above."""
-    pids_limit: int = 4096
+    pids_limit: int = 1024
     """Processes and threads in one container; 0 is no limit."""
     shm_bytes: int = 0
     """Of /dev/shm; 0 is the engine's default."""
