@@ -50,11 +50,11 @@ job-hello:
 
 # The same in a container: `just job-docker-hello debian:12`
 job-docker-hello image="":
-    @make job-docker-hello IMAGE={{ image }}
+    @make job-docker-hello IMAGE={{image}}
 
 # A job in a container that counts for a minute
 job-docker-cpu image="":
-    @make job-docker-cpu IMAGE={{ image }}
+    @make job-docker-cpu IMAGE={{image}}
 
 # The newest jobs
 job-list:

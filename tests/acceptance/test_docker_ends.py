@@ -1,7 +1,6 @@
 """Containers that end otherwise than by their job's end: the truth at once, and no job is lost."""
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from acceptance.docker_server import (
 from acceptance.harness import HodeiServer, eventually, on_a_busy_machine
 from docker_engine import Engine
 from docker_images import BUSYBOX
+from hodei.lifecycle.system_clock import SystemClock
 from hodei.sdk import Job
 
 WITHIN_S = 120
@@ -73,7 +73,7 @@ def test_the_end_by_another_hand_is_told_at_once_and_the_job_goes_on_elsewhere(
     for hand, job in jobs.items():
         worker_id = running(server, job.id).attempts[0].worker_id
         container = container_of(docker_engine, worker_id)
-        began_at = time.time()
+        began_at = SystemClock().now()
         docker_engine.docker(*hand, container)
         reason, codes = hands[hand]
 
@@ -88,7 +88,7 @@ def test_the_end_by_another_hand_is_told_at_once_and_the_job_goes_on_elsewhere(
             )
 
         event = eventually(stopped, within_s=10, what=f"WorkerStopped after docker {hand}")
-        told_after_s = event.at.timestamp() - began_at
+        told_after_s = (event.at - began_at).total_seconds()
         print(f"docker {' '.join(hand)}: WorkerStopped after {told_after_s:.3f} s")
         # The bound is an idle machine's, for a command that itself takes ten seconds by default.
         assert told_after_s < on_a_busy_machine(1.0)

@@ -6,20 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from hodei.application.links import DrainOrder, Run
+from hodei.application.links import DrainOrder, Output, Run
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.jobs.states import JobState
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
+from hodei.domain.workers.events import WorkerFirstOutput
 from hodei.domain.workers.states import WorkerState
-from hodei.kernel.ids import JobId
+from hodei.kernel.ids import JobId, Position
 from hodei.ports.providers import (
     KindUnavailableError,
     ProviderUnavailableError,
     ProvisioningRefusedError,
 )
-from support.builders import result, spec, started
+from support.builders import chunk, result, spec, started
 from support.fake_provider import FakeProvider
 from support.plane import RULES, Plane, running
 
@@ -235,3 +236,20 @@ async def test_warm_workers_are_kept_by_kind() -> None:
         # The one that has a job is replaced at once, not when the job has ended.
         assert len(agent.link.of(Run)) == 1
         assert len(provider.requests) == 3
+
+
+async def test_the_first_output_of_a_worker_is_in_its_history_once() -> None:
+    provider = containers()
+    async with pool(provider) as plane:
+        await plane.submit(spec(image="debian:12"))
+        await plane.settle()
+        agent = await plane.agent_of(provider, 0)
+        await plane.settle()
+        job = agent.link.of(Run)[0].job
+        await agent.say(started(job), Output(chunks=(chunk(job, b"a"),)))
+        await agent.say(Output(chunks=(chunk(job, b"b", offset=1),)))
+        events = await plane.store.read_events(
+            after=Position(0), limit=100, streams=[f"worker:{agent.id}"]
+        )
+        told = [each.event for each in events if isinstance(each.event, WorkerFirstOutput)]
+        assert told == [WorkerFirstOutput(job_id=job.id)]

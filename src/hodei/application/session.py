@@ -31,6 +31,7 @@ from hodei.application.log_hub import LogHub
 from hodei.application.result_round import ResultRound
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.logs import LogChunk, LogGapError, LogStream
+from hodei.domain.workers import decide
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import JobId, WorkerId
 from hodei.lifecycle.race import until_first
@@ -84,6 +85,8 @@ class WorkerSession:
         self._started: list[Started] = []
         self._results: list[Result] = []
         self._ends: dict[tuple[JobId, int], _Ends] = {}
+        self._first_output = JobId("")
+        self._has_output = asyncio.Event()
         self._log_wake = Wake()
         self._record_wake = Wake()
         self.leaving: str | None = None
@@ -124,7 +127,7 @@ class WorkerSession:
 
     async def run(self) -> None:
         """Stores and answers until it is cancelled, or the stream must be given up."""
-        await until_first(self._store_output(), self._record())
+        await until_first(self._store_output(), self._record(), self._note_first_output())
 
     def _take_start(self, message: Started) -> None:
         self._started.append(message)
@@ -191,7 +194,29 @@ class WorkerSession:
                 LogsStored(job_id=end.job_id, attempt=end.attempt, stream=end.stream, end=end.end)
             )
         self._parts.hub.notify({end.job_id for end in ends})
+        if ends and not self._has_output.is_set():
+            self._first_output = ends[0].job_id
+            self._has_output.set()
         return True
+
+    async def _note_first_output(self) -> None:
+        """Writes down when the first output of a worker came that was made for a job's kind."""
+        if self._member.worker.kind is not None and not self._member.worker.has_spoken:
+            await self._has_output.wait()
+            await self._speak(self._first_output)
+        # The session ends with the first of its tasks.
+        await asyncio.Event().wait()
+
+    async def _speak(self, job_id: JobId) -> None:
+        while True:
+            try:
+                await self._parts.journal.change_worker(
+                    self.worker_id, lambda worker: decide.speak(worker, job_id=job_id)
+                )
+            except StoreUnavailableError:
+                await asyncio.sleep(_RETRY_AFTER_S)
+            else:
+                return
 
     def _pass_on_results(self) -> None:
         waiting: list[Result] = []

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
+from hodei.application.prepare_kinds import PrepareKinds
 from hodei.lifecycle.service import BackgroundLoop
 from hodei.server.bootstrap import ControlPlane, Foundations
+from hodei.server.provider_set import kinds_ahead
 from hodei.server.upkeep import Upkeep
 
 
@@ -37,6 +39,9 @@ async def run_parts(
         ("upkeep", upkeep.run),
         ("retention", plane.retention.run),
     ]
+    if ahead := kinds_ahead(base.config):
+        prepare = PrepareKinds(providers=base.providers, kinds=ahead)
+        runs.append(("images", prepare.run))
     runs += [(f"watch of {p.name}", partial(plane.watch.watch, p)) for p in base.providers]
     for name, run in runs:
         loop = BackgroundLoop(name, run, on_failure=on_failure)

@@ -55,7 +55,7 @@ def rules_of(config: ServerConfig) -> Mapping[ProviderName, PoolRules]:
 
 def kinds_ahead(config: ServerConfig) -> Mapping[ProviderName, tuple[WorkerKind, ...]]:
     """What each provider is to get ready before any job asks for it."""
-    if not config.docker.enabled:
+    if not (config.docker.enabled and config.docker.prepull):
         return {}
     return {DOCKER: tuple(WorkerKind(image=image) for image in config.docker.prepull)}
 
