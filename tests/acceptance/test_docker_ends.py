@@ -192,11 +192,7 @@ def test_an_agent_that_cannot_reach_the_server_is_taken_down_and_its_address_nam
     [job] = submit(server)
     with server.client() as client:
         why = eventually(
-            lambda: (
-                client.get(job.id).pending_reason
-                if "10.255.255.1" in client.get(job.id).pending_reason
-                else ""
-            ),
+            lambda: why if "10.255.255.1" in (why := client.get(job.id).pending_reason) else "",
             within_s=40,
             what="the reason with the address",
         )

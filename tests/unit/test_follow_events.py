@@ -336,3 +336,31 @@ async def test_a_job_that_is_not_there_cannot_be_followed(plane: Plane) -> None:
             JobId("nothing"), after=BEFORE_THE_FIRST, follow=True, with_workers=False
         ):
             pass
+
+
+async def test_what_befalls_a_worker_that_was_not_made_for_the_job_is_told_while_it_holds_it(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    await plane.submit(ids=("a", "b"))
+    await plane.settle()
+    agents = [await plane.agent_of(provider, index) for index in (0, 1)]
+    await plane.settle()
+    of = {agent.link.of(Run)[0].job.id: agent for agent in agents}
+    reader = follow(plane, "b", with_workers=True)
+    other = follow(plane, "a", with_workers=True)
+    await plane.settle()
+    provider.see(is_seen=False)
+    await plane.settle()
+    provider.crash(of[JobId("b")].id, "somebody stopped it")
+    await plane.settle()
+    fates = {"WorkerHealthChanged", "WorkerStopped", "WorkerLost"}
+    assert [kind for kind in reader.kinds if kind in fates][:1] == ["WorkerHealthChanged"]
+    assert "WorkerStopped" in reader.kinds
+    # Whoever comes later is told the same; others are not told of it at all.
+    late = follow(plane, "b", with_workers=True, follow=False)
+    await plane.settle()
+    assert [k for k in late.kinds if k in fates] == [k for k in reader.kinds if k in fates]
+    assert "WorkerStopped" not in other.kinds
+    without = follow(plane, "b", follow=False)
+    await plane.settle()
+    assert not set(without.kinds) & fates

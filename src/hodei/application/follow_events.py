@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from hodei.application.bus import EventBus, Subscription
 from hodei.application.fleet import Fleet
 from hodei.application.journal import Journal
+from hodei.application.worker_fates import WorkerFates
 from hodei.domain.jobs.events import JobAssigned
 from hodei.domain.workers.events import WorkerProvisioningRequested
 from hodei.kernel.ids import JobId, Position
@@ -27,7 +28,7 @@ class FollowEvents:
     async def follow_job(
         self, job_id: JobId, *, after: Position, follow: bool, with_workers: bool
     ) -> AsyncGenerator[StoredEvent, None]:
-        """Events of a job and, where asked for, of the workers that are provisioned for it.
+        """Events of a job and, where asked for, of its workers, as `WorkerFates` has it.
 
         With `follow` it ends once the job has ended and all is told: for one that is retried by
         hand before its end was told, that is its next end. A job that had ended already gives its
@@ -42,18 +43,20 @@ class FollowEvents:
         # Before anything is looked up: a worker that is requested meanwhile must not be missed.
         subscription = self._bus.follow(None if with_workers else streams)
         try:
+            fates = WorkerFates(await self._journal.job(job_id), with_workers=with_workers)
             if with_workers:
                 streams |= await self._worker_streams(job_id)
-            async for event in self._told_in_store(after, sorted(streams)):
+            async for event in self._told_in_store(after, sorted(streams | fates.streams)):
                 after = event.position
-                yield event
+                if fates.belongs(event, own=streams):
+                    yield event
             while follow and not (await self._journal.job(job_id)).is_terminal:
                 # Only an event of the job is a reason to look at it again: where its workers are
                 # followed too, the subscription brings every event of the server. Whether it was
                 # told before does not matter: what was read may have been ahead of the job.
                 has_moved = False
                 while not has_moved:
-                    news, has_moved = await self._live(subscription, after, streams, job_id)
+                    news, has_moved = await self._live(subscription, after, streams, fates)
                     for event in news:
                         after = max(after, event.position)
                         yield event
@@ -61,11 +64,10 @@ class FollowEvents:
             if with_workers:
                 # Requested while the history was told, of a job that has ended since.
                 late = await self._worker_streams(job_id) - streams
-            rest = [event async for event in self._from_store(after, sorted(streams))]
-            if late:
-                rest += [event async for event in self._from_store(begin, sorted(late))]
-            for event in sorted(rest, key=lambda event: event.position):
-                yield event
+            rest = await self._rest(after, streams | (fates.streams - late))
+            for event in sorted(rest + await self._rest(begin, late), key=_by_position):
+                if fates.belongs(event, own=streams | late):
+                    yield event
         finally:
             self._bus.unfollow(subscription)
 
@@ -90,6 +92,12 @@ class FollowEvents:
                         yield event
         finally:
             self._bus.unfollow(subscription)
+
+    async def _rest(self, after: Position, streams: set[str]) -> list[StoredEvent]:
+        """What the store has beyond a position; nothing of no streams, which would mean all."""
+        if not streams:
+            return []
+        return [event async for event in self._from_store(after, sorted(streams))]
 
     async def _from_store(
         self, after: Position, streams: list[str]
@@ -116,23 +124,27 @@ class FollowEvents:
             yield event
 
     async def _live(
-        self, subscription: Subscription, after: Position, streams: set[str], job_id: JobId
+        self, subscription: Subscription, after: Position, streams: set[str], fates: WorkerFates
     ) -> tuple[list[StoredEvent], bool]:
         """What is new, and whether the job itself may have moved on."""
         events, overflown = await subscription.take()
         if overflown:
-            streams |= await self._worker_streams(job_id) if subscription.streams is None else set()
-            return [event async for event in self._told_in_store(after, sorted(streams))], True
+            if subscription.streams is None:
+                streams |= await self._worker_streams(fates.job_id)
+            known = sorted(streams | fates.streams)
+            read = [event async for event in self._told_in_store(after, known)]
+            return [event for event in read if fates.belongs(event, own=streams)], True
         taken: list[StoredEvent] = []
         # Not among what was read from the store, which may already have been past their beginning.
         new: set[str] = set()
         for stored in events:
-            if stored.stream not in streams and _is_request_for(stored, job_id):
+            if stored.stream not in streams and _is_request_for(stored, fates.job_id):
                 streams.add(stored.stream)
                 new.add(stored.stream)
-            if stored.stream in new or (stored.stream in streams and stored.position > after):
+            is_news = stored.stream in new or stored.position > after
+            if is_news and fates.belongs(stored, own=streams):
                 taken.append(stored)
-        return taken, any(stored.stream == f"job:{job_id}" for stored in events)
+        return taken, any(stored.stream == f"job:{fates.job_id}" for stored in events)
 
     async def _worker_streams(self, job_id: JobId) -> set[str]:
         """Streams of the workers that were or are being provisioned for the job."""
@@ -152,3 +164,7 @@ class FollowEvents:
 
 def _is_request_for(stored: StoredEvent, job_id: JobId) -> bool:
     return isinstance(stored.event, WorkerProvisioningRequested) and stored.event.for_job == job_id
+
+
+def _by_position(stored: StoredEvent) -> Position:
+    return stored.position
