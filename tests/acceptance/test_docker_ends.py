@@ -100,7 +100,7 @@ def test_the_end_by_another_hand_is_told_at_once_and_the_job_goes_on_elsewhere(
         assert (done.state, len(done.attempts)) == ("SUCCEEDED", 2)
         assert done.attempts[0].reason is not None
         assert done.attempts[0].reason.code == "WORKER_LOST"
-        assert output(server, job.id) == b"attempt 2\n"
+        assert output(server, job.id) == b"attempt 1\nattempt 2\n"
     assert_nothing_is_left(server, docker_engine)
 
 
