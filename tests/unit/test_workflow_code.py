@@ -330,6 +330,21 @@ def test_a_timeout_that_passes_cancels_what_is_inside():
     assert result_of(run.activity_ends(2, Ended.CANCELLED)) == "too slow"
 
 
+def test_the_time_of_a_run_never_goes_back_whatever_the_clocks_of_others_say():
+    @workflow(name="timing")
+    async def timing(ctx: Context) -> list[bool]:
+        times = [ctx.now()]
+        for _ in range(2):
+            await ctx.receive("say", str)
+            times.append(ctx.now())
+        return [times == sorted(times), times[2] > times[0]]
+
+    run = DrivenRun(timing)
+    run.hear(signal_of("say", "late"), after_s=60)
+
+    assert result_of(run.hear(signal_of("say", "early"), after_s=-30)) == [True, True]
+
+
 def test_a_timer_that_fires_after_it_was_cancelled_leaves_no_trace():
     @workflow(name="racing")
     async def racing(ctx: Context) -> str:
