@@ -264,7 +264,10 @@ class WorkReads(Protocol):
         ...
 
     async def next_task_time(self, shards: Sequence[ShardId]) -> datetime | None:
-        """When the earliest `due_at` is, or `available_at` of a queued task; None for never."""
+        """When the earliest `due_at` is, or `available_at` still ahead of a queued task.
+
+        None for never. A task that may be had already is nothing to wait for.
+        """
         ...
 
 

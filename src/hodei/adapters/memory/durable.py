@@ -169,11 +169,13 @@ class MemoryDurableStore(MemoryLeases):
     async def next_task_time(self, shards: Sequence[ShardId]) -> datetime | None:
         """See `WorkReads.next_task_time`."""
         await self._turn()
-        instants = [
-            at
-            for each in self._tasks_of_shards(shards)
-            for at in (each.due_at, each.available_at if each.state is TaskState.QUEUED else None)
-            if at is not None
+        now = self.clock.now()
+        own = list(self._tasks_of_shards(shards))
+        instants = [each.due_at for each in own if each.due_at is not None]
+        instants += [
+            each.available_at
+            for each in own
+            if each.state is TaskState.QUEUED and each.available_at > now
         ]
         return min(instants, default=None)
 
