@@ -35,11 +35,12 @@ def objects(data_dir: Path) -> dict[str, str]:
     rows = connection.execute("SELECT type || ' ' || name, sql FROM sqlite_master").fetchall()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    shards = str(connection.execute("SELECT * FROM run_shards").fetchall())
     connection.close()
     found = {name: " ".join(re.sub("--.*", "", sql or "").split()) for name, sql in rows}
     # Alembic writes its own table, in its own words.
     del found["table alembic_version"]
-    return found | {"application_id": application_id, "revision": revision}
+    return found | {"application_id": application_id, "revision": revision, "shards": shards}
 
 
 def modes_in(directory: Path) -> dict[str, int]:
@@ -78,10 +79,12 @@ async def test_the_known_revisions_are_those_of_the_migrations(tmp_path: Path):
 
 
 async def test_migrate_is_idempotent_and_keeps_what_is_there(tmp_path: Path):
-    assert migrate.migrate(tmp_path) == migrate.Migration(before="", after="0001")
+    assert migrate.migrate(tmp_path) == migrate.Migration(before="", after=schema.REVISION)
     before = objects(tmp_path)
 
-    assert migrate.migrate(tmp_path) == migrate.Migration(before="0001", after="0001")
+    assert migrate.migrate(tmp_path) == migrate.Migration(
+        before=schema.REVISION, after=schema.REVISION
+    )
     assert objects(tmp_path) == before
 
 
@@ -111,10 +114,10 @@ async def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     await make(tmp_path)
-    monkeypatch.setattr(schema, "REVISION", "0002")
-    monkeypatch.setattr(schema, "KNOWN_REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(schema, "KNOWN_REVISIONS", (schema.REVISION, "0099"))
+    monkeypatch.setattr(schema, "REVISION", "0099")
 
-    with pytest.raises(SchemaError, match=r"0001.*needs 0002: run hodei db migrate"):
+    with pytest.raises(SchemaError, match=r"needs 0099: run hodei db migrate"):
         await SqliteStore.open(tmp_path)
 
 

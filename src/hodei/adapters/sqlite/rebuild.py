@@ -13,8 +13,8 @@ from hodei.wire.store_history import put_history
 
 from .connection import connect, transaction, translated_errors
 from .event_reads import stored_events
+from .job_writes import write_plan
 from .named_sql import load
-from .writer import write_plan
 
 _SQL: Final = load("rebuild.sql")
 

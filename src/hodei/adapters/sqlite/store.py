@@ -9,6 +9,7 @@ from typing import Final
 
 from hodei.domain.jobs.job import Job
 from hodei.domain.workers.worker import Worker
+from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId, Position, WorkerId
 from hodei.ports.stores import (
     Batch,
@@ -23,9 +24,10 @@ from hodei.ports.stores import (
 )
 from hodei.wire.store_rows import PreparedBatch, committed_events, prepare
 
-from . import event_reads, history, job_list, job_reads, schema, worker_reads
+from . import event_reads, history, job_list, job_reads, job_writes, schema, worker_reads
 from .connection import connect, translated_errors
 from .reader import ReaderPool
+from .run_store import SqliteDurableStore
 from .writer import Writer
 
 _PREPARED_INLINE: Final = 32
@@ -54,6 +56,14 @@ class SqliteStore:
         readers = ReaderPool(data_dir)
         return cls(Writer(connection, at_end=readers.close), readers)
 
+    def durable(self, clock: Clock) -> SqliteDurableStore:
+        """The saga engine's store in the same database, until this one is closed.
+
+        Args:
+            clock: The engine's time.
+        """
+        return SqliteDurableStore(self._writer, self._readers, clock)
+
     async def close(self) -> None:
         """See `EventStore.close`."""
         self._readers.refuse()
@@ -61,7 +71,10 @@ class SqliteStore:
 
     async def commit(self, batch: Batch) -> Committed | Conflict:
         """See `EventStore.commit`."""
-        outcome = await self._writer.write(await self._prepared(batch))
+        prepared = await self._prepared(batch)
+        outcome = await self._writer.write(
+            job_writes.write_batches, prepared, size=job_writes.size_of(prepared)
+        )
         if isinstance(outcome, int):
             return Committed(events=committed_events(batch, outcome))
         return Conflict(streams=outcome)

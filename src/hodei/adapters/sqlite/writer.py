@@ -1,31 +1,17 @@
-"""The one thread that writes. Batches that arrive while it commits share its next transaction."""
+"""The one thread that writes. What arrives while it commits shares its next transaction."""
 
 import asyncio
-import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
 
 from hodei.ports.stores import StoreUnavailableError
-from hodei.wire.store_group import GroupPlan, Head
-from hodei.wire.store_rows import PreparedBatch
 
-from .bulk import BulkStatement
 from .connection import transaction, translate
-from .named_sql import load
-
-_SQL: Final = load("writes.sql")
-_INSERT_EVENTS: Final = BulkStatement(_SQL["insert_events"])
-_INSERT_DEMANDS: Final = BulkStatement(_SQL["insert_demands"])
-_UPSERT_JOBS: Final = BulkStatement(_SQL["upsert_jobs"])
-_UPSERT_ATTEMPTS: Final = BulkStatement(_SQL["upsert_attempts"])
-_INSERT_LABELS: Final = BulkStatement(_SQL["insert_labels"])
-_INSERT_TAGS: Final = BulkStatement(_SQL["insert_tags"])
-_UPSERT_WORKERS: Final = BulkStatement(_SQL["upsert_workers"])
 
 _GROUP_ROWS: Final = 2000
 """Batches join a group until it has this many writes: about 20 ms of work, so that a large batch
@@ -33,13 +19,19 @@ does not hold up the small ones behind it for longer than it must."""
 
 T = TypeVar("T")
 
-Outcome = int | tuple[str, ...]
-"""The position of a batch's first event, or the streams that conflict."""
+BatchT = TypeVar("BatchT")
+OutcomeT = TypeVar("OutcomeT")
+
+Write = Callable[[sqlite3.Connection, list[BatchT]], Sequence[OutcomeT]]
+"""Writes batches of one kind, in their order, within the transaction of the writer, which may hold
+batches of other kinds too. Gives the outcome of each; an error undoes the whole transaction."""
 
 
 class _Request(NamedTuple):
-    batch: PreparedBatch
-    future: "asyncio.Future[Outcome]"
+    write: Write[Any, Any]
+    batch: Any
+    size: int
+    future: "asyncio.Future[Any]"
 
 
 class _Change(NamedTuple):
@@ -73,15 +65,20 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="hodei-sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, batch: PreparedBatch) -> Outcome:
+    async def write(self, write: Write[BatchT, OutcomeT], batch: BatchT, *, size: int) -> OutcomeT:
         """Commits a batch. Cancelled, it leaves the batch to be committed or not.
+
+        Args:
+            write: Writes batches of its kind.
+            batch: What it is to write.
+            size: How many writes it has.
 
         Raises:
             StoreUnavailableError: It was not written, or is not known to be.
         """
         if self._closing:
             raise StoreUnavailableError("the store is closed")
-        request = _Request(batch, self._loop.create_future())
+        request = _Request(write, batch, max(size, 1), self._loop.create_future())
         self._requests.put(request)
         return await request.future
 
@@ -121,7 +118,7 @@ class Writer:
     def _group_of(self, first: _Request) -> list[_Request]:
         """The first and what has arrived behind it."""
         group = [first]
-        rows = _size(first)
+        rows = first.size
         try:
             while rows < _GROUP_ROWS:
                 request = self._requests.get_nowait()
@@ -130,7 +127,7 @@ class Writer:
                     self._requests.put(request)
                     break
                 group.append(request)
-                rows += _size(request)
+                rows += request.size
         except Empty:
             pass
         return group
@@ -145,67 +142,29 @@ class Writer:
     def _commit(self, group: list[_Request]) -> list[_Result]:
         try:
             with transaction(self._connection):
-                outcomes = self._execute([each.batch for each in group])
+                results = self._execute(group)
         except Exception as error:  # noqa: BLE001 - handed to the caller; the thread serves others
             if len(group) > 1 and not _is_busy(error):
                 # One batch that cannot be written must not take the others with it.
                 return [result for each in group for result in self._commit([each])]
             return [_Result(each.future, _failure(error)) for each in group]
-        return [
-            _Result(each.future, outcome) for each, outcome in zip(group, outcomes, strict=True)
-        ]
+        return results
 
-    def _execute(self, batches: list[PreparedBatch]) -> list[Outcome]:
-        plan = GroupPlan(
-            last_position=self._connection.execute(_SQL["last_position"]).fetchone()[0],
-            jobs=self._job_heads(batches),
-            workers=self._worker_heads(batches),
-        )
-        outcomes = [plan.add(each) for each in batches]
-        write_plan(self._connection, plan)
-        return outcomes
-
-    def _job_heads(self, batches: list[PreparedBatch]) -> dict[str, Head]:
-        ids = [job.row.id for batch in batches for job in batch.jobs]
-        return {
-            id_: Head(position, version, demand_id if state == "QUEUED" else "")
-            for id_, position, version, state, demand_id in self._heads("job_heads", ids)
-        }
-
-    def _worker_heads(self, batches: list[PreparedBatch]) -> dict[str, Head]:
-        ids = [worker.row.id for batch in batches for worker in batch.workers]
-        return {
-            id_: Head(position, version)
-            for id_, position, version in self._heads("worker_heads", ids)
-        }
-
-    def _heads(self, query: str, ids: list[str]) -> list[Any]:
-        if not ids:
-            return []
-        return json.loads(self._connection.execute(_SQL[query], [json.dumps(ids)]).fetchone()[0])
+    def _execute(self, group: list[_Request]) -> list[_Result]:
+        results: list[_Result] = []
+        # Batches of different kinds touch different tables: their order is of no matter.
+        for write in dict.fromkeys(each.write for each in group):
+            own = [each for each in group if each.write is write]
+            outcomes = write(self._connection, [each.batch for each in own])
+            results += [
+                _Result(each.future, outcome) for each, outcome in zip(own, outcomes, strict=True)
+            ]
+        return results
 
     def _tell(self, callback: Callable[[], None]) -> None:
         # The loop may have been closed without closing the store: nobody waits any more.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback)
-
-
-def write_plan(connection: sqlite3.Connection, plan: GroupPlan) -> None:
-    """Executes a plan, within a transaction of the caller."""
-    _INSERT_EVENTS.execute(connection, plan.events)
-    _INSERT_DEMANDS.execute(connection, list(plan.demands.items()))
-    _UPSERT_JOBS.execute(connection, list(plan.jobs.values()))
-    _UPSERT_ATTEMPTS.execute(connection, list(plan.attempts.values()))
-    _INSERT_LABELS.execute(connection, plan.labels)
-    _INSERT_TAGS.execute(connection, plan.tags)
-    for demand_id, change in plan.queued.items():
-        if change:
-            connection.execute(_SQL["count_queued"], (change, demand_id))
-    _UPSERT_WORKERS.execute(connection, list(plan.workers.values()))
-
-
-def _size(request: _Request) -> int:
-    return len(request.batch.jobs) + len(request.batch.workers)
 
 
 def _failure(error: Exception) -> Exception:
