@@ -5,12 +5,15 @@ the suite never jumps it: what must be due lies in the past, what must not lies 
 lease that must have run out was taken for no time at all.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hodei.adapters.memory import MemoryDurableStore
+from hodei.adapters.postgres.runs import PostgresDurableStore
+from hodei.adapters.sqlite import SqliteStore
 from hodei.kernel.ids import ServerId
 from hodei.lifecycle.system_clock import SystemClock
 from hodei.ports.durable import Batch, Committed, DurableStore, Refusal
@@ -32,13 +35,33 @@ from hodei.ports.durable_rows import (
     TimerRow,
 )
 
+Opener = Callable[[Path, str], AbstractAsyncContextManager[DurableStore]]
+"""Takes an empty directory and the URL of an empty PostgreSQL database, of which it needs one."""
 
-async def _open_memory(_: Path) -> DurableStore:
-    return MemoryDurableStore(SystemClock())
+
+@asynccontextmanager
+async def _open_memory(_: Path, __: str) -> AsyncIterator[DurableStore]:
+    yield MemoryDurableStore(SystemClock())
 
 
-OPENERS: dict[str, Callable[[Path], Awaitable[DurableStore]]] = {
+@asynccontextmanager
+async def _open_sqlite(data_dir: Path, _: str) -> AsyncIterator[DurableStore]:
+    store = await SqliteStore.open(data_dir)
+    yield store.durable(SystemClock())
+    await store.close()
+
+
+@asynccontextmanager
+async def _open_postgres(_: Path, url: str) -> AsyncIterator[DurableStore]:
+    store = await PostgresDurableStore.open(url)
+    yield store
+    await store.close()
+
+
+OPENERS: dict[str, Opener] = {
     "memory": _open_memory,
+    "sqlite": _open_sqlite,
+    "postgres": _open_postgres,
 }
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -58,9 +58,10 @@ from hodei.ports.stores import StoreUnavailableError
 
 @pytest.fixture(params=OPENERS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DurableStore]:
-    opened = await OPENERS[request.param](tmp_path)
-    yield opened
-    await opened.close()
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    async with OPENERS[request.param](tmp_path, url) as opened:
+        yield opened
+        await opened.close()
 
 
 async def test_a_run_is_read_as_it_was_written(store: DurableStore):
@@ -492,6 +493,18 @@ async def test_tasks_are_overdue_by_the_clock_of_the_store(store: DurableStore):
     assert await store.overdue_tasks([ShardId(1)], limit=9) == []
     assert await store.next_task_time([SHARD]) == PAST
     assert await store.next_task_time([ShardId(1)]) is None
+
+
+async def test_the_next_time_of_tasks_is_ahead_of_those_that_may_be_had_already(
+    store: DurableStore,
+):
+    soon = FUTURE - timedelta(days=1)
+    await write(store, new_runs=(run_row(),), tasks_new=(task(1),))
+    assert await store.next_task_time([SHARD]) is None
+
+    await write(store, tasks_new=(task(2, available_at=soon), task(3, due_at=FUTURE)))
+
+    assert await store.next_task_time([SHARD]) == soon
 
 
 async def test_runs_are_listed_newest_first_by_what_is_asked_of_them(store: DurableStore):

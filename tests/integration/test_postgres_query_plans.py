@@ -9,6 +9,7 @@ import pytest
 from conformance.stores_under_test import assigned, new_job, put_jobs, spec
 from hodei.adapters.postgres import PostgresStore, job_list, job_reads
 from hodei.adapters.postgres.named_sql import load
+from hodei.adapters.postgres.parameters import Parameters
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.jobs.states import JobState
 from hodei.kernel.ids import WorkerId
@@ -122,7 +123,7 @@ async def test_reads_only_what_it_needs(connection: asyncpg.Connection):
 async def test_a_page_of_a_list_reads_only_what_it_needs(
     connection: asyncpg.Connection, job_filter: JobFilter
 ):
-    parameters = job_list._Parameters()
+    parameters = Parameters()
     page = job_list._page(job_filter, parameters, 1_000_000, 10, 0)
 
     assert await scanned(connection, page, *parameters.values) == set()

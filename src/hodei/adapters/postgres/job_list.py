@@ -1,7 +1,7 @@
 """Lists of jobs: the filter as SQL, put together from named parts."""
 
 from collections.abc import Iterator
-from typing import Final, LiteralString, cast
+from typing import Final, LiteralString
 
 from hodei.ports.stores import JobFilter, JobPage
 from hodei.wire.cursors import decode_cursor, encode_cursor
@@ -9,6 +9,7 @@ from hodei.wire.instants import to_micros
 
 from .job_reads import assembled
 from .named_sql import load
+from .parameters import Parameters
 from .reader import Readers, decoded
 
 _SQL: Final = load("list_jobs.sql")
@@ -16,26 +17,11 @@ _PICKED: Final = load("reads.sql")["picked_jobs"]
 _KIND: Final = "jobs"
 
 
-class _Parameters:
-    """The values of a statement; each gets the number by which the statement names it."""
-
-    def __init__(self) -> None:
-        self.values: list[object] = []
-
-    def put(self, part: LiteralString, **values: object) -> LiteralString:
-        """The part with the numbers of these values in it."""
-        for name, value in values.items():
-            self.values.append(value)
-            number = cast("LiteralString", f"${len(self.values)}")
-            part = part.replace(f"{{{cast('LiteralString', name)}}}", number)
-        return part
-
-
 async def list_jobs(
     readers: Readers, job_filter: JobFilter, *, limit: int, cursor: str, offset: int
 ) -> JobPage:
     """See `JobStore.list_jobs`. Page and total are of one moment: of one statement."""
-    parameters = _Parameters()
+    parameters = Parameters()
     # One more than is shown says whether there is a page after it.
     page = _page(job_filter, parameters, decode_cursor(_KIND, cursor), limit + 1, offset)
     total = _count(job_filter, parameters)
@@ -57,7 +43,7 @@ async def list_jobs(
 
 
 def _page(
-    job_filter: JobFilter, parameters: _Parameters, before: int, limit: int, offset: int
+    job_filter: JobFilter, parameters: Parameters, before: int, limit: int, offset: int
 ) -> LiteralString:
     kind = "states_page" if job_filter.states else "page"
     parts: list[LiteralString] = [
@@ -70,14 +56,14 @@ def _page(
     return "\n".join(parts)
 
 
-def _count(job_filter: JobFilter, parameters: _Parameters) -> Iterator[LiteralString]:
+def _count(job_filter: JobFilter, parameters: Parameters) -> Iterator[LiteralString]:
     yield _SQL["count_head"]
     if job_filter.states:
         yield parameters.put(_SQL["has_state"], states=list(job_filter.states))
     yield from _conditions(job_filter, parameters)
 
 
-def _conditions(job_filter: JobFilter, parameters: _Parameters) -> Iterator[LiteralString]:
+def _conditions(job_filter: JobFilter, parameters: Parameters) -> Iterator[LiteralString]:
     if job_filter.name:
         yield parameters.put(_SQL["has_name"], name=job_filter.name)
     if job_filter.search:
