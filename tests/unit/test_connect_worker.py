@@ -9,6 +9,7 @@ import pytest
 from hodei.application.connect_worker import ConnectWorker, Rhythm
 from hodei.application.links import Cancel, DrainOrder, HeldAttempt, Hello, Output, Run, Welcome
 from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.spec import RetryPolicy
 from hodei.domain.jobs.states import AttemptState, JobState
 from hodei.domain.logs import LogStream
 from hodei.domain.workers.events import WorkerTerminated
@@ -108,6 +109,42 @@ async def test_what_the_agent_holds_and_is_not_its_own_is_to_be_forgotten(plane:
     assert [verdict.keep for verdict in agent.link.of(Welcome)[0].verdicts] == [False] * 3
     # It does not hold the attempt that it was told to run: it is told again.
     assert runs(agent) == ["a"]
+
+
+@pytest.mark.parametrize("was_known_to_run", [True, False])
+async def test_an_attempt_whose_output_has_a_hole_is_lost_and_begun_again(
+    plane: Plane, *, was_known_to_run: bool
+) -> None:
+    """The stores are those of a backup: the agent has let go of what it was told is stored."""
+    agent = await plane.static_agent()
+    retry = RetryPolicy(max_attempts=2, initial_backoff_s=0, jitter=0)
+    job = await given(plane, agent, retry=retry)
+    if was_known_to_run:
+        await agent.say(started(job), Output(chunks=(chunk(job, b"abc"),)))
+    await agent.disconnect()
+
+    await agent.connect(replace(agent.holds(job), acknowledged={LogStream.STDOUT: 9}))
+    await plane.settle()
+
+    [verdict] = agent.link.of(Welcome)[0].verdicts
+    assert not verdict.keep
+    again = await plane.job(job.id)
+    assert again.attempts[0].state is AttemptState.LOST
+    assert "restored from a backup" in again.attempts[0].reason.message
+    assert plane.counters.snapshot()["attempts_torn"] == 1
+    assert [run.job.attempts[-1].number for run in agent.link.of(Run)] == [2]
+
+
+async def test_output_that_is_stored_beyond_what_the_agent_knows_is_no_hole(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    await agent.say(started(job), Output(chunks=(chunk(job, b"abc"),)))
+    await agent.disconnect()
+    for acknowledged in (0, 2, 3):
+        held = replace(agent.holds(job), acknowledged={LogStream.STDOUT: acknowledged})
+        await agent.connect(held)
+        assert [verdict.keep for verdict in agent.link.of(Welcome)[0].verdicts] == [True]
+        await agent.disconnect()
 
 
 async def test_a_running_attempt_that_the_agent_has_forgotten_is_lost_at_once(

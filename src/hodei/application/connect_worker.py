@@ -35,6 +35,7 @@ from hodei.ports.pki import WorkerIdentity
 
 log = structlog.get_logger()
 
+_TORN = "a part of its output is gone: this server was restored from a backup"
 _SUPERSEDED = "superseded by a newer stream of the same worker"
 
 
@@ -68,6 +69,7 @@ class ConnectWorker:
         member = self._living(identity.worker_id)
         held = _Held(hello.held)
         stored = await self._stored_ends(identity.worker_id, held)
+        self._let_go_of_torn(identity.worker_id, held, stored)
 
         def connect(worker: Worker) -> list[WorkerEvent]:
             check_identity(worker, identity)
@@ -137,6 +139,23 @@ class ConnectWorker:
             if (current := job.current) is not None and held.has(job.id, current)
         }
 
+    def _let_go_of_torn(
+        self, worker_id: WorkerId, held: "_Held", stored: dict[JobId, dict[LogStream, int]]
+    ) -> None:
+        """Gives up attempts whose output has a hole that nobody can fill.
+
+        It was acknowledged and is not stored: the stores are those of a backup. Such an attempt is
+        lost, as one that the agent does not know any more, and the agent is told to forget it.
+        """
+        for each in held.attempts:
+            ends = stored.get(each.job_id)
+            if ends is None or not held.is_torn(each, ends):
+                continue
+            log.warning("output_lost", worker_id=worker_id, job_id=each.job_id)
+            self._parts.counters.add("attempts_torn")
+            held.drop(each)
+            del stored[each.job_id]
+
     async def _settle_forgotten(self, worker_id: WorkerId, held: "_Held") -> None:
         """Loses attempts that the worker had started and that its agent does not know."""
 
@@ -144,12 +163,14 @@ class ConnectWorker:
             current = job.current
             if current is None or current.worker_id != worker_id or held.has(job.id, current):
                 return []
-            if current.state is AttemptState.ASSIGNED and job.cancel_requested is None:
+            is_torn = job.id in held.torn
+            is_for_it = current.state is AttemptState.ASSIGNED and job.cancel_requested is None
+            if is_for_it and not is_torn:
                 return []
             return job_decisions.lose(
                 job,
                 attempt=current.number,
-                message=f"worker {worker_id} came back without it",
+                message=_TORN if is_torn else f"worker {worker_id} came back without it",
                 now=self._parts.journal.now(),
                 draw=self._parts.ids.fraction(),
             )
@@ -200,6 +221,20 @@ class _Held:
     def __init__(self, attempts: tuple[HeldAttempt, ...]) -> None:
         self.attempts = attempts
         self._by_key = {(each.job_id, each.attempt): each.token for each in attempts}
+        self.torn: set[JobId] = set()
+        """Whose attempts go on from beyond what is stored."""
+
+    def is_torn(self, held: HeldAttempt, stored: dict[LogStream, int]) -> bool:
+        """Whether an attempt that it may keep has let go of output that is not stored."""
+        is_known = self._by_key.get((held.job_id, held.attempt)) == held.token
+        return is_known and any(
+            end > stored.get(stream, 0) for stream, end in held.acknowledged.items()
+        )
+
+    def drop(self, held: HeldAttempt) -> None:
+        """Takes an attempt for one that it does not hold."""
+        self._by_key.pop((held.job_id, held.attempt))
+        self.torn.add(held.job_id)
 
     def has(self, job_id: JobId, attempt: Attempt) -> bool:
         """Whether an attempt is among it, with the right token."""

@@ -1,6 +1,6 @@
 """What a worker's stream carries, as plain values. `api` turns them into messages and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hodei.domain.jobs.decide import Outcome
@@ -19,6 +19,8 @@ class HeldAttempt:
     attempt: int
     token: FencingToken
     started: bool
+    acknowledged: dict[LogStream, int] = field(default_factory=dict[LogStream, int])
+    """Up to where it has been told that its output is stored; it has nothing before that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

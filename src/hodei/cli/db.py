@@ -7,6 +7,7 @@ from pathlib import Path
 from hodei.cli.failures import warn
 from hodei.cli.output import OutputFormat, print_fields, print_json
 from hodei.kernel.errors import InvalidFieldsError
+from hodei.server.backup import back_up
 from hodei.server.config import ServerConfig
 from hodei.server.config_sources import load_config
 from hodei.server.database import migrate, status
@@ -94,3 +95,15 @@ def copy_to_postgres(source: str, to: str, output: OutputFormat) -> None:
         f"{copied.digest}"
     )
     print(f"go on with: hodei server --data-dir {source} and HODEI_DATABASE_URL set")
+
+
+def back_up_data_dir(typed: TypedDatabase, to: str, output: OutputFormat) -> None:
+    """Copies a data directory and says what is in the copy."""
+    config = typed.load()
+    done = back_up(config.data_dir, Path(to), report=warn)
+    if output is OutputFormat.JSON:
+        print_json(asdict(done))
+        return
+    print(f"{done.place} is a whole copy ({done.size_bytes:,} bytes)")
+    if not done.has_database:
+        print("jobs and their output are in PostgreSQL and not in it: dump that with pg_dump")

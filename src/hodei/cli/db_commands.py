@@ -62,3 +62,19 @@ def copy(
     from hodei.cli.db import copy_to_postgres
 
     copy_to_postgres(source, to, output)
+
+
+@app.command()
+def backup(
+    *,
+    to: Annotated[
+        str, Option("--to", metavar="DIR", help="Where the copy is made; must not be there yet.")
+    ],
+    data_dir: DataDir = "",
+    config: ConfigFile = "",
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    """Copy a server's data directory while it runs, whole and of one moment."""
+    from hodei.cli.db import TypedDatabase, back_up_data_dir
+
+    back_up_data_dir(TypedDatabase(data_dir=data_dir, config_file=config), to, output)

@@ -16,6 +16,9 @@ from hodei.kernel.ids import ClusterId
 _KEY_BYTES = 32
 _MOVED = "database-moved"
 
+BELONGINGS = ("pki", "cluster_id", "otp.key", "ports.json", _MOVED)
+"""What makes an installation what it is, besides its jobs and their output: files and directories."""
+
 
 class DataDirInUseError(RefusedError):
     """Another server has the directory open."""
@@ -97,6 +100,11 @@ class DataDir:
         """The output of jobs in a data directory that another may hold."""
         return path / "logs"
 
+    @staticmethod
+    def moved_marker(path: Path) -> Path:
+        """The file that says where the jobs of a data directory are now, where it is there."""
+        return path / _MOVED
+
     @property
     def workers(self) -> Path:
         """The directories of local workers."""
@@ -112,7 +120,7 @@ class DataDir:
         Raises:
             DataDirError: It was copied.
         """
-        marker = self.path / _MOVED
+        marker = self.moved_marker(self.path)
         if marker.exists():
             raise DataDirError(
                 f"the jobs of {self.path} were copied to the database at "

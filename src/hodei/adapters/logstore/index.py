@@ -20,6 +20,8 @@ from hodei.adapters.logstore.tails import SealedSegment, Stored
 from hodei.kernel.errors import RefusedError
 from hodei.kernel.ids import JobId
 
+FILE_NAME: Final = "index.db"
+
 _SCHEMA_VERSION: Final = 1
 
 _SCHEMA: Final = """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from hodei.adapters.logstore.failures import unreadable, unusable
-from hodei.adapters.logstore.index import Index
+from hodei.adapters.logstore.index import FILE_NAME, Index
 from hodei.adapters.logstore.indexer import Indexer
 from hodei.adapters.logstore.reading import Reader
 from hodei.adapters.logstore.recovery import recover
@@ -245,7 +245,7 @@ class SegmentLogStore:
 def _prepare(directory: Path, segments: Path, clock: Clock) -> tuple[Index, int]:
     segments.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
-    index = Index(directory / "index.db")
+    index = Index(directory / FILE_NAME)
     try:
         return index, recover(segments, index, clock.now())
     except BaseException:

@@ -30,6 +30,7 @@ from hodei.wire.timestamps import to_duration
 from hodei.wire.worker_messages import (
     STREAMS,
     decode_chunk,
+    decode_offsets,
     decode_outcome,
     decode_worker_ready,
     encode_offsets,
@@ -49,6 +50,7 @@ def decode_hello(hello: pb.WorkerHello) -> Hello:
             attempt=each.attempt,
             token=FencingToken(each.token),
             started=each.started,
+            acknowledged=decode_offsets(each.acknowledged, field="held.acknowledged"),
         )
         for each in hello.held
     )
