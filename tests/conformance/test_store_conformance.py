@@ -69,7 +69,7 @@ BIG = 4 * 1024 * 1024
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "postgres":
         # As a server opens it; that several may share one is asked in test_postgres_servers.
-        opened = await PostgresStore.open(request.getfixturevalue("postgres_url"), sole=True)
+        opened = await PostgresStore.open(request.getfixturevalue("postgres_url"))
     else:
         opened = await OPENERS[request.param](tmp_path)
     yield opened

@@ -11,11 +11,14 @@ import asyncpg
 import pytest
 
 from conformance.stores_under_test import NOON, assigned, demand_id_of, new_job, put_job, spec
+from conformance.test_membership_conformance import entry as server_entry
 from dev_db import Cluster
-from hodei.adapters.postgres import DatabaseInUseError, PostgresStore, connection, sole_server
+from hodei.adapters.postgres import PostgresMembership, PostgresStore, connection
+from hodei.adapters.postgres.committer import NoMemberError
+from hodei.adapters.postgres.session_names import session_name
 from hodei.domain.jobs.spec import Script
 from hodei.kernel.errors import BrokenError
-from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, ServerId
 from hodei.ports.stores import Batch, Committed, Conflict, JobWrite, StoreUnavailableError
 from support.cutting_proxy import Cut, cutting_proxy
 
@@ -321,51 +324,65 @@ async def test_a_batch_that_cannot_be_written_fails_alone(postgres_url: str):
     await store.close()
 
 
-class TestTheSoleServer:
-    async def test_keeps_another_away_which_is_told_its_name(self, postgres_url: str):
-        store = await PostgresStore.open(postgres_url, server="alpha", sole=True)
+async def test_a_server_that_others_took_for_dead_commits_nothing_before_it_has_joined_again(
+    postgres_url: str,
+):
+    me = [ServerId("a-1")]
+    membership = PostgresMembership(postgres_url, server="a")
+    await membership.join(server_entry(me[0]), lease_s=15)
+    other = PostgresMembership(postgres_url, server="b")
+    await other.join(server_entry(ServerId("b-1"), "b"), lease_s=15)
+    store = await PostgresStore.open(postgres_url, server="a", member=lambda: me[0])
+    assert isinstance(await commit(store, new_job("a")), Committed)
 
-        with pytest.raises(DatabaseInUseError, match=rf"in use by hodei alpha .*{os.getpid()}"):
-            await PostgresStore.open(postgres_url, server="beta", sole=True)
+    assert await other.expel(me[0], lease_s=-1)
 
-        await store.close()
-        store = await PostgresStore.open(postgres_url, server="beta", sole=True)
-        await store.close()
+    refused = await commit(store, new_job("b"))
+    assert isinstance(refused, NoMemberError)
+    assert await stored_ids(store) == ["a"]
+    me[0] = ServerId("a-2")
+    await membership.join(server_entry(me[0]), lease_s=15)
+    assert isinstance(await commit(store, new_job("b")), Committed)
+    await store.close()
+    await membership.close()
+    await other.close()
 
-    async def test_is_not_kept_away_by_a_lost_session_of_its_own(self, postgres_url: str):
-        async with cutting_proxy(postgres_url) as proxy:
-            store = await PostgresStore.open(proxy.url, server="alpha", sole=True)
-            proxy.cut_at(COMMIT, Cut.HALF)
 
-            async with asyncio.timeout(4):
-                assert isinstance(await commit(store, new_job("a")), Committed)
+async def test_what_was_on_its_way_when_its_server_was_ended_is_committed_before_that_or_never(
+    postgres_url: str,
+):
+    membership = PostgresMembership(postgres_url, server="a")
+    other = PostgresMembership(postgres_url, server="b")
+    store = await PostgresStore.open(postgres_url, server="a", member=lambda: ServerId("a-1"))
+    await membership.join(server_entry(ServerId("a-1")), lease_s=15)
+    await other.join(server_entry(ServerId("b-1"), "b"), lease_s=15)
+    outcomes: list[object] = []
 
-            assert await stored_ids(store) == ["a"]
-            await store.close()
+    async def submit(number: int) -> None:
+        outcomes.append(await commit(store, new_job(f"job-{number}")))
 
-    async def test_that_has_lost_the_database_to_another_commits_no_more(
-        self, postgres_url: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr("hodei.adapters.postgres.committer._RECONNECT_S", 0.1)
-        first = await PostgresStore.open(postgres_url, server="alpha", sole=True)
-        await end_sessions(postgres)
-        second = await PostgresStore.open(postgres_url, server="beta", sole=True)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(20):
+            tasks.create_task(submit(number))
+        tasks.create_task(other.expel(ServerId("a-1"), lease_s=-1))
+        for number in range(20, 40):
+            tasks.create_task(submit(number))
 
-        outcome = await commit(first, new_job("a"))
+    before = await stored_ids(store)
+    assert len(before) == sum(isinstance(each, Committed) for each in outcomes)
+    assert isinstance(await commit(store, new_job("late")), NoMemberError)
+    assert await stored_ids(store) == before
+    await store.close()
+    await membership.close()
+    await other.close()
 
-        assert isinstance(outcome, StoreUnavailableError)
-        assert "in use by hodei beta" in str(outcome)
-        assert isinstance(await commit(second, new_job("a")), Committed)
-        await second.close()
-        assert isinstance(await commit(first, new_job("b")), Committed)
-        await first.close()
 
-    def test_has_a_name_that_the_database_keeps_whole(self):
-        name = sole_server.session_name("sérver " * 20)
+def test_sessions_have_names_that_the_database_keeps_whole():
+    name = session_name("sérver " * 20)
 
-        assert name.isascii()
-        assert len(name) <= 63
-        assert name != sole_server.session_name("sérver " * 20)
+    assert name.isascii()
+    assert len(name) <= 63
+    assert name != session_name("sérver " * 20)
 
 
 async def test_a_database_that_is_not_there_is_named_without_its_password(postgres_url: str):

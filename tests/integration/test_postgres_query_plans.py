@@ -31,7 +31,7 @@ STATEMENTS: dict[str, tuple[str, tuple[object, ...]]] = {
     "due": (job_reads._DUE, (0, 10)),
     "next_due": (READS["next_due"], ()),
     "worker_by_id": (READS["worker_by_id"], ("w-1",)),
-    "heads": (HEADS, (NAMES, ["w-1"])),
+    "heads": (HEADS, (NAMES, ["w-1"], "a server")),
     "what has ended": (HISTORY["ended"], (0, ENDED_STATES, 10)),
     "its removal": (HISTORY["remove"], (NAMES, ENDED_STATES, ["w-1"], 0)),
     "heads of output": (LOGS["heads"], (NAMES,)),
@@ -97,13 +97,10 @@ async def scanned(connection: asyncpg.Connection, sql: str, *arguments: object) 
 async def test_reads_only_what_it_needs(connection: asyncpg.Connection):
     demands = [row["id"] for row in await connection.fetch("SELECT id FROM demands")]
     claim = (job_reads._CLAIM, (demands, 4, "me", job_reads.timedelta(seconds=1)))
-    first = (job_reads._FIRST, (demands, 4))
     queued = (READS["queued_demands"], ())
     wrong = {
         name: tables
-        for name, (sql, arguments) in (
-            STATEMENTS | {"claim": claim, "first": first, "queued": queued}
-        ).items()
+        for name, (sql, arguments) in (STATEMENTS | {"claim": claim, "queued": queued}).items()
         if (tables := await scanned(connection, sql, *arguments))
     }
 

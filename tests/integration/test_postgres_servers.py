@@ -166,15 +166,13 @@ class TestClaims:
         assert await first.claimable([DEMAND], limit=3) == [a, b]
         await close(first, second)
 
-    async def test_of_a_server_that_was_alone_are_not_waited_for_when_it_starts_again(
-        self, postgres_url: str
-    ):
-        first = await PostgresStore.open(postgres_url, sole=True)
+    async def test_of_a_server_are_not_waited_for_when_it_is_started_again(self, postgres_url: str):
+        first = await PostgresStore.open(postgres_url, server="a", reserved_s=LONG_S)
         jobs = await put_jobs(first, *(new_job(each) for each in "abc"))
         assert await first.claimable([DEMAND], limit=3) == list(jobs)
         await first.close()
 
-        again = await PostgresStore.open(postgres_url, sole=True)
+        again = await PostgresStore.open(postgres_url, server="a", reserved_s=LONG_S)
         assert await again.claimable([DEMAND], limit=3) == list(jobs)
         await again.close()
 

@@ -35,6 +35,7 @@ class FakeProvider:
         confirms_destroy: bool = True,
         containers: Containers | None = None,
         max_jobs_per_worker: int = 0,
+        is_on_this_host: bool = True,
     ) -> None:
         self._name = ProviderName(name)
         self._capabilities = Capabilities(
@@ -43,9 +44,9 @@ class FakeProvider:
             resources=resources,
             labels=labels or {},
             confirms_destroy=confirms_destroy,
-            is_on_this_host=True,
             containers=containers,
             max_jobs_per_worker=max_jobs_per_worker,
+            is_on_this_host=is_on_this_host,
         )
         self.instances: dict[WorkerId, Handle] = {}
         self.prepared: list[WorkerKind | None] = []

@@ -8,42 +8,49 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from hodei.adapters.memory import MemoryMembership
 from hodei.application.bus import EventBus
 from hodei.application.cancel_job import CancelJob
 from hodei.application.connect_worker import ConnectWorker, Rhythm
 from hodei.application.counters import Counters
 from hodei.application.dispatch import Dispatcher
+from hodei.application.doors import Doors
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.end_worker import EndWorker
 from hodei.application.explain_pending import ExplainPending
 from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
+from hodei.application.forget_streams import ForgetStreams
 from hodei.application.give_back_orphans import GiveBackOrphans
+from hodei.application.hold_duties import HoldDuties, PlaceHooks
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper, PoolRules
 from hodei.application.links import FromWorker, HeldAttempt, Hello
 from hodei.application.log_hub import LogHub
+from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
-from hodei.application.provision_worker import Doors, ProvisionWorker
+from hodei.application.provision_worker import STATIC_PROVIDER, ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retry_job import RetryJob
 from hodei.application.session import SessionParts, WorkerSession
+from hodei.application.standing import Standing
 from hodei.application.submit_jobs import NewJob, SubmitJobs
 from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.application.watch_workers import Patience, WatchWorkers
+from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import JobSpec
 from hodei.domain.workers.events import WorkerReady, WorkerRegistered
 from hodei.domain.workers.worker import Worker
-from hodei.kernel.ids import ClusterId, JobId, WorkerId
+from hodei.kernel.ids import ClusterId, JobId, ServerId, WorkerId
 from hodei.lifecycle.service import TaskSet
+from hodei.ports.cluster import ServerEntry
 from hodei.ports.pki import IssuedCertificate, ServerIdentity, WorkerIdentity
-from hodei.ports.signals import Signals
 from hodei.ports.stores import JobFilter
 from hodei.server.reactions import Reactions
 from hodei.wire.job_definition import difference
@@ -53,6 +60,7 @@ from support.fake_provider import FakeProvider
 from support.flaky import FlakyLogStore, FlakyStore
 from support.links import RecordingLink
 from support.settling import settle
+from support.signals import Air, MembersStore
 
 LEASE_S = 60.0
 ENROLL_TIMEOUT_S = 30.0
@@ -99,17 +107,21 @@ class Plane:
         self,
         *providers: FakeProvider,
         rules: PoolRules = RULES,
-        signals: Signals | None = None,
+        air: Air | None = None,
+        name: str = "a",
         beside: "Plane | None" = None,
         read_ahead: int = 64,
     ) -> None:
-        """A server by itself; with `signals` one of several, `beside` another on its stores."""
+        """A server by itself; with `air` one of several, `beside` another on its stores."""
         self.read_ahead = read_ahead
-        self.clock = beside.clock if beside else JumpingClock()
+        self.air = air
+        self.clock = air.clock if air else JumpingClock()
         self.ids = beside.ids if beside else CountingIds()
-        self.store = beside.store if beside else FlakyStore()
+        self.shared_store = beside.shared_store if beside else FlakyStore()
+        self.store = self.shared_store
         self.logs = beside.logs if beside else FlakyLogStore(self.clock)
-        self.signals = signals
+        self.signals = air.signals() if air else None
+        self.name = name
         self.providers = providers
         self.tasks = TaskSet()
         self.restart(rules)
@@ -119,8 +131,13 @@ class Plane:
         self.bus = EventBus()
         self.counters = Counters()
         self.hub = LogHub()
+        self.standing = Standing(home=self.name if self.air else "", is_alone=self.air is None)
+        self.membership = MemoryMembership(self.air.cluster) if self.air else None
+        if self.air:
+            store = MembersStore(self.shared_store, self.air, lambda: self.standing.me)
+            self.store = cast("FlakyStore", store)
         self.journal = Journal(self.store, self.bus, self.clock, signals=self.signals)
-        self.fleet = Fleet(self.clock, self.journal.held)
+        self.fleet = Fleet(self.clock, self.journal.held, self.standing)
         self.bus.listen(self.fleet.apply)
         by_name = {provider.name: provider for provider in self.providers}
         self.ender = EndWorker(
@@ -133,14 +150,18 @@ class Plane:
         )
         self.authority = PaperAuthority()
         self.passwords = OneTimePasswords(b"key", self.ids, ttl_s=300.0)
+        self.doors = Doors(
+            cluster_id=ClusterId("test"),
+            enroll_address="here:3",
+            worker_address="here:2",
+            standing=self.standing,
+        )
         self.provisioner = ProvisionWorker(
             journal=self.journal,
             bus=self.bus,
             authority=self.authority,
             passwords=self.passwords,
-            doors=Doors(
-                cluster_id=ClusterId("test"), enroll_address="here:3", worker_address="here:2"
-            ),
+            doors=self.doors,
             ender=self.ender,
         )
         self.drainer = DrainWorker(journal=self.journal, fleet=self.fleet)
@@ -177,7 +198,10 @@ class Plane:
         self.fleet.on_slots(self.dispatcher.notify)
         self.fleet.on_change(self.pool.notify)
         self.fleet.on_change(self.watch.notify)
-        self.bus.listen(Reactions(self.dispatcher, self.due, self.hub, self.drainer))
+        self.canceller = CancelJob(journal=self.journal, fleet=self.fleet)
+        self.bus.listen(
+            Reactions(self.dispatcher, self.due, self.hub, self.drainer, self.canceller)
+        )
         self.parts = SessionParts(
             journal=self.journal,
             fleet=self.fleet,
@@ -188,7 +212,7 @@ class Plane:
             ids=self.ids,
         )
         self.connector = ConnectWorker(
-            self.parts, Rhythm(heartbeat_interval_s=15.0, lease_s=LEASE_S)
+            self.parts, Rhythm(heartbeat_interval_s=15.0, lease_s=LEASE_S), self.doors
         )
         self.orphans = GiveBackOrphans(journal=self.journal, fleet=self.fleet, ids=self.ids)
         self.submitter = SubmitJobs(
@@ -198,18 +222,65 @@ class Plane:
             ids=self.ids,
             difference=difference,
         )
-        self.canceller = CancelJob(journal=self.journal, fleet=self.fleet)
         self.retrier = RetryJob(journal=self.journal)
         self.follower = FollowEvents(
             journal=self.journal, events=self.store, bus=self.bus, fleet=self.fleet
         )
+        self.mover = MoveWorkers(fleet=self.fleet, ids=self.ids)
+        self.forgetter = ForgetStreams(journal=self.journal, fleet=self.fleet)
+        self.hold = self._hold() if self.membership else None
         self.tail = TailLogs(journal=self.journal, logs=self.logs, hub=self.hub)
         self.explain = ExplainPending(fleet=self.fleet, pool=self.pool)
 
     async def load(self) -> None:
         """Takes over what is stored, as a start does."""
+        if self.hold is not None:
+            await self.hold.start()
         await self.journal.start()
         self.fleet.load(await self.store.living_workers(), list(self.journal.held.values()))
+
+    def _hold(self) -> HoldDuties:
+        assert self.membership is not None
+        offers = [provider_duty(provider.name) for provider in self.providers]
+        entry = ServerEntry(
+            id=ServerId(""),
+            name=self.name,
+            version="0",
+            address=f"{self.name}:1",
+            worker_address=f"{self.name}:2",
+            enroll_address=f"{self.name}:3",
+            offers=(CLOCK, UPKEEP, host_duty(self.name), provider_duty(STATIC_PROVIDER), *offers),
+        )
+        return HoldDuties(
+            membership=self.membership,
+            standing=self.standing,
+            entry=entry,
+            clock=self.clock,
+            ids=self.ids,
+            hooks=PlaceHooks(
+                streams=lambda: sum(m.link is not None for m in self.fleet.members()),
+                let_go=self._let_go,
+                looked=lambda _: self.forgetter.forget(),
+            ),
+        )
+
+    async def _let_go(self) -> None:
+        await self.pool.let_go()
+        await self.watch.close()
+        self.fleet.cut_streams("this server has lost its place")
+
+    async def keep(self, *, times: int = 1) -> None:
+        """Lets it look at the other servers."""
+        assert self.hold is not None
+        for _ in range(times):
+            await self.hold.keep()
+            await self.settle()
+
+    async def die(self) -> None:
+        """Its process is killed: what it shared with others stays as it is."""
+        assert self.membership is not None
+        await self.membership.close()
+        await self.close()
 
     def run(self, *work: Coroutine[Any, Any, None]) -> None:
         """Starts parts that run until the test ends."""

@@ -1,15 +1,22 @@
-"""Hints between servers of one process, which a test may lose or hold up."""
+"""What servers of one process share besides their stores, and what a test may take from them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from hodei.adapters.memory import MemoryCluster, MemoryStore
+from hodei.kernel.ids import ServerId
 from hodei.ports.signals import Listener, Topic
+from hodei.ports.stores import Batch, Committed, Conflict, StoreUnavailableError
+from support.chance import JumpingClock
 
 
 class Air:
-    """What the signals of all servers go through."""
+    """What the signals of all servers go through, and where they see one another."""
 
     def __init__(self) -> None:
+        self.clock = JumpingClock()
+        self.cluster = MemoryCluster(self.clock)
         self.is_silent = False
         """Whether hints are lost."""
         self._all: list[AirSignals] = []
@@ -46,3 +53,21 @@ class AirSignals:
         for heard, listener in self._listeners:
             if heard == topic:
                 listener(names)
+
+
+class MembersStore:
+    """A store that commits for members only, as that on PostgreSQL does."""
+
+    def __init__(self, store: MemoryStore, air: Air, member: Callable[[], ServerId | None]) -> None:
+        self._store = store
+        self._air = air
+        self._member = member
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
+        return getattr(self._store, name)
+
+    async def commit(self, batch: Batch) -> Committed | Conflict:
+        member = self._member()
+        if member is None or not self._air.cluster.is_member(member):
+            raise StoreUnavailableError("this server is no member")
+        return await self._store.commit(batch)

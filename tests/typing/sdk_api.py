@@ -16,6 +16,7 @@ from hodei.sdk import (
     LogChunk,
     Priority,
     Reason,
+    Server,
     ServerInfo,
     Worker,
 )
@@ -36,6 +37,7 @@ def plain(client: Client, since: datetime) -> None:
     assert_type(client.drain_worker("id"), Worker)
     assert_type(client.invite_worker(name="w"), Invitation)
     assert_type(client.server_info(), ServerInfo)
+    assert_type(client.servers(), list[Server])
     with client as same:
         assert_type(same, Client)
 

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from hodei.agent.bootstrap import Bootstrap, from_environment, parse_document, split_address
+from hodei.agent.bootstrap import (
+    Bootstrap,
+    from_environment,
+    parse_document,
+    split_address,
+    split_addresses,
+)
 from hodei.kernel.errors import InvalidFieldsError
 
 FINGERPRINT = "sha256:" + "0a" * 32
@@ -47,12 +53,22 @@ def test_every_field_is_taken() -> None:
     assert split_address(bootstrap.enroll_address) == ("127.0.0.1", 50053)
 
 
+def test_several_servers_are_several_addresses() -> None:
+    bootstrap = parse(enroll_address="a:1,[::1]:2", worker_address="a:3,b:4")
+
+    assert split_addresses(bootstrap.enroll_address) == ("a:1", "[::1]:2")
+    assert split_addresses(bootstrap.worker_address) == ("a:3", "b:4")
+    assert split_addresses("") == ()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("worker_id", "../evil"),
         ("worker_id", 7),
         ("enroll_address", "127.0.0.1"),
+        ("enroll_address", "a:1,"),
+        ("enroll_address", "a:1 b:2"),
         ("enroll_address", "host:0"),
         ("enroll_address", "host:65536"),
         ("enroll_address", "::1:50053"),

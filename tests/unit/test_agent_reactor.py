@@ -25,6 +25,7 @@ from hodei.agent.reactor.effects import (
     Exit,
     ForgetJob,
     KillTree,
+    KnowServers,
     Note,
     PauseReading,
     ReadSpool,
@@ -50,6 +51,7 @@ from hodei.agent.reactor.events import (
     ResultAcked,
     RunJob,
     RunJobReceived,
+    ServersKnown,
     SigTerm,
     SlotLost,
     Spawned,
@@ -266,6 +268,16 @@ def test_after_its_exit_nothing_has_any_effect() -> None:
     assert agent.welcomed() == []
 
 
+def test_the_servers_that_there_are_are_remembered() -> None:
+    agent = Agent()
+    agent.enrolled()
+    agent.welcomed()
+
+    assert agent.on(ServersKnown(worker_addresses=("a:1", "b:1"))) == [
+        KnowServers(worker_addresses=("a:1", "b:1"))
+    ]
+
+
 def test_a_move_closes_the_stream_and_dials_again() -> None:
     agent = Agent()
     agent.enrolled()
@@ -280,7 +292,7 @@ def test_a_move_closes_the_stream_and_dials_again() -> None:
         CancelTimer(timer=MOVE),
         ArmTimer(timer=SERVERLESS, at=1302.0),
         CancelTimer(timer=RECONNECT),
-        Connect(hello=Hello(session_epoch=3, held=())),
+        Connect(hello=Hello(session_epoch=3, held=()), elsewhere=True),
     ]
 
 

@@ -37,8 +37,8 @@ def air() -> Air:
 
 @pytest.fixture
 async def pair(air: Air) -> AsyncIterator[tuple[Plane, Plane]]:
-    a = Plane(signals=air.signals())
-    b = Plane(signals=air.signals(), beside=a)
+    a = Plane(air=air, name="a")
+    b = Plane(air=air, name="b", beside=a)
     await a.load()
     await b.load()
     yield a, b
@@ -172,11 +172,11 @@ async def test_positions_of_a_commit_that_failed_are_not_waited_for(
     heard = heard_by(b)
 
     async def let_the_other_follow(batch: Batch) -> None:
-        a.store.before_answer = nothing
+        a.shared_store.before_answer = nothing
         await a.submit(ids=("after",))
         b.journal.feed.look()
 
-    a.store.before_answer = let_the_other_follow
+    a.shared_store.before_answer = let_the_other_follow
     async with asyncio.timeout(1):
         await b.submit(ids=("own",))
     await b.settle()
@@ -224,18 +224,18 @@ async def test_a_large_commit_of_ones_own_that_is_answered_late_is_waited_for_an
         if batch.jobs[0].after.id == "large":
             await answer.wait()
 
-    plane.store.before_answer = hold_the_first
+    plane.shared_store.before_answer = hold_the_first
     plane.run(submit(plane, JobId("large")))
     await plane.settle()
     plane.run(submit(plane, JobId("small")))
     await plane.settle()
-    reads = plane.store.reads
+    reads = plane.shared_store.reads
     assert heard == []
     answer.set()
     await plane.settle()
     assert [each.stream for each in heard] == ["job:large"] * 2 + ["job:small"] * 2
     # What is left are the reads of the two submissions themselves.
-    assert plane.store.reads == reads
+    assert plane.shared_store.reads == reads
     await plane.close()
 
 
@@ -249,14 +249,14 @@ async def test_a_short_job_that_others_ran_is_not_even_loaded(
     job = a.journal.held[job_id]
     outcome = decide.Outcome(attempt=1, token=job.attempts[-1].token, reason=None)
     await a.journal.change_job(job_id, lambda job: decide.finish(job, outcome, now=NOON, draw=0))
-    before = b.store.reads
+    before = b.shared_store.reads
     await b.journal.feed.catch_up()
-    assert b.store.reads == before
+    assert b.shared_store.reads == before
     b.journal.feed.look()
     await b.settle()
-    assert b.store.reads == before + 1
+    assert b.shared_store.reads == before + 1
     assert b.journal.held == {}
-    assert b.journal.position == await b.store.last_position()
+    assert b.journal.position == await b.shared_store.last_position()
 
 
 async def test_a_feed_that_ends_keeps_nobody_waiting(
@@ -266,7 +266,7 @@ async def test_a_feed_that_ends_keeps_nobody_waiting(
     a, b = pair
     air.is_silent = True
     await a.submit(ids=("a",))
-    b.store.read_failures = 1
+    b.shared_store.read_failures = 1
     task = b.tasks.start(_commit_blindly(b), name="commit")
     await b.settle()
     assert not task.done()
@@ -283,11 +283,11 @@ async def _commit_blindly(plane: Plane) -> None:
 async def something_fails(plane: Plane, what: int) -> None:
     match what:
         case 0:
-            plane.store.unknown += 1
+            plane.shared_store.unknown += 1
         case 1:
-            plane.store.failures += 1
+            plane.shared_store.failures += 1
         case 2:
-            plane.store.read_failures += 1
+            plane.shared_store.read_failures += 1
         case _:
             await plane.settle()
 
@@ -297,8 +297,8 @@ async def test_whatever_fails_each_server_tells_everything_once_and_in_order(
     air: Air, seed: int
 ) -> None:
     chance = random.Random(seed)
-    a = Plane(signals=air.signals())
-    planes = [a, Plane(signals=air.signals(), beside=a), Plane(signals=air.signals(), beside=a)]
+    a = Plane(air=air, name="a")
+    planes = [a, Plane(air=air, name="b", beside=a), Plane(air=air, name="c", beside=a)]
     for plane in planes:
         await plane.load()
     heard = [heard_by(plane) for plane in planes]
@@ -313,15 +313,15 @@ async def test_whatever_fails_each_server_tells_everything_once_and_in_order(
             with suppress(HodeiError):
                 await step(chance.choice(planes), job_id)
 
-    a.store.before_answer = answer_late
+    a.shared_store.before_answer = answer_late
     for number in range(30):
         chance.choice(planes).run(live(JobId(f"job-{number}")))
         air.is_silent = chance.random() < 0.3
         await something_fails(a, chance.randrange(5))
     await a.settle()
-    a.store.failures = a.store.unknown = a.store.read_failures = 0
-    stored = await a.store.read_events(after=BEFORE_THE_FIRST, limit=10_000)
-    held = {job.id: job for job in await a.store.held_jobs()}
+    a.shared_store.failures = a.shared_store.unknown = a.shared_store.read_failures = 0
+    stored = await a.shared_store.read_events(after=BEFORE_THE_FIRST, limit=10_000)
+    held = {job.id: job for job in await a.shared_store.held_jobs()}
     for plane, told in zip(planes, heard, strict=True):
         plane.journal.feed.look()
         await plane.settle()
@@ -343,4 +343,4 @@ async def test_an_assignment_by_another_server_is_known_by_its_worker(
     member = b.fleet.get(agent.id)
     assert member is not None
     assert list(member.jobs) == [job_id]
-    assert [type(each).__name__ for each in agent.link.sent] == ["Welcome", "Run"]
+    assert [type(each).__name__ for each in agent.link.sent] == ["Welcome", "Servers", "Run"]

@@ -24,9 +24,11 @@ class Bootstrap:
     worker_id: str
     cluster_id: str = ""
     enroll_address: str
-    """host:port of the enrolment listener."""
+    """host:port of the enrolment listener; of several, with commas between, the next is tried when
+    one does not answer."""
     worker_address: str = ""
-    """host:port of the listener for streams; empty means what the enrolment says."""
+    """host:port of the listener for streams, or several as above; empty means what the enrolment
+    says."""
     ca_fingerprint: str
     """`sha256:` and the hex SHA-256 of the root certificate in DER."""
     otp: str = field(repr=False)
@@ -91,6 +93,11 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def split_addresses(text: str) -> tuple[str, ...]:
+    """The addresses of a text that lists them with commas between."""
+    return tuple(filter(None, text.split(",")))
+
+
 def _checked(values: dict[str, object]) -> Bootstrap:
     violations = [
         FieldViolation(field=name, description=description)
@@ -112,13 +119,13 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict)  # JSON has no other keys than text
 
 
-def _is_text(value: object) -> bool:
+def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
-def _is_address(value: object) -> bool:
-    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    return match is not None and 0 < int(match[1]) < 65536
+def _are_addresses(value: object) -> bool:
+    matches = [_ADDRESS.fullmatch(each) for each in value.split(",")] if _is_text(value) else [None]
+    return all(match is not None and 0 < int(match[1]) < 65536 for match in matches)
 
 
 def _is_texts_by_name(value: object) -> bool:
@@ -152,10 +159,13 @@ _FIELDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
         f"must be {ID_RULE}",
     ),
     "cluster_id": (_is_text, "must be text"),
-    "enroll_address": (_is_address, "must be host:port, with a port from 1 to 65535"),
+    "enroll_address": (
+        _are_addresses,
+        "must be host:port, with a port from 1 to 65535; several have commas between",
+    ),
     "worker_address": (
-        lambda value: not value or _is_address(value),
-        "must be host:port, with a port from 1 to 65535",
+        lambda value: not value or _are_addresses(value),
+        "must be host:port, with a port from 1 to 65535; several have commas between",
     ),
     "ca_fingerprint": (
         lambda value: isinstance(value, str) and _FINGERPRINT.fullmatch(value) is not None,

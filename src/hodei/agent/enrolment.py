@@ -7,13 +7,14 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
 
-from hodei.agent.bootstrap import Bootstrap, split_address
+from hodei.agent.bootstrap import Bootstrap, split_address, split_addresses
 from hodei.agent.bundle import own_version
 from hodei.agent.certificates import fingerprint
 from hodei.agent.channel import SERVER_NAME, server_tls
@@ -53,7 +54,7 @@ class Enrolment:
     """What the server gave."""
 
     identity: Identity
-    worker_address: str
+    worker_addresses: tuple[str, ...]
 
 
 async def enrol(
@@ -75,12 +76,13 @@ async def enrol(
     Raises:
         EnrolmentRefusedError: It is no use.
     """
-    root_pem = await _trying_again(lambda: _pinned_root(bootstrap), chance)
+    doors = cycle(split_addresses(bootstrap.enroll_address))
+    root_pem = await _trying_again(lambda: _pinned_root(bootstrap, next(doors)), chance)
     key_pem, csr_der = await key
     request = pb.RegisterWorkerRequest(auth_token=bootstrap.otp, worker_info=info, csr_der=csr_der)
-    answer = await _trying_again(lambda: _register(bootstrap, root_pem, request), chance)
-    worker_address = bootstrap.worker_address or answer.worker_address
-    if not worker_address:
+    answer = await _trying_again(lambda: _register(next(doors), root_pem, request), chance)
+    worker_addresses = split_addresses(bootstrap.worker_address or answer.worker_address)
+    if not worker_addresses:
         raise EnrolmentRefusedError("neither the server nor the bootstrap names a worker_address")
     return Enrolment(
         identity=Identity(
@@ -88,7 +90,7 @@ async def enrol(
             chain_pem=answer.chain_pem.encode(),
             ca_bundle_pem=answer.ca_bundle_pem.encode(),
         ),
-        worker_address=worker_address,
+        worker_addresses=worker_addresses,
     )
 
 
@@ -106,13 +108,13 @@ async def _trying_again(attempt: Callable[[], Awaitable[T]], chance: Callable[[]
         await asyncio.sleep(delay)
 
 
-async def _pinned_root(bootstrap: Bootstrap) -> bytes:
+async def _pinned_root(bootstrap: Bootstrap, address: str) -> bytes:
     """The certificate with the right fingerprint, out of what the server shows, as PEM."""
-    for certificate in await _shown_chain(bootstrap.enroll_address):
+    for certificate in await _shown_chain(address):
         if fingerprint(certificate) == bootstrap.ca_fingerprint:
             return ssl.DER_cert_to_PEM_cert(certificate).encode()
     raise EnrolmentRefusedError(
-        f"the server at {bootstrap.enroll_address} shows no certificate with the fingerprint "
+        f"the server at {address} shows no certificate with the fingerprint "
         f"{bootstrap.ca_fingerprint}: it is not the server that made this worker's bootstrap, "
         "or its CA was replaced; invite the worker again"
     )
@@ -146,9 +148,9 @@ def _unverified_chain(connection: ssl.SSLObject) -> list[bytes]:
 
 
 async def _register(
-    bootstrap: Bootstrap, root_pem: bytes, request: pb.RegisterWorkerRequest
+    address: str, root_pem: bytes, request: pb.RegisterWorkerRequest
 ) -> pb.RegisterWorkerResponse:
-    async with server_tls(bootstrap.enroll_address, root_pem) as channel:
+    async with server_tls(address, root_pem) as channel:
         try:
             answer: pb.RegisterWorkerResponse = await services.WorkerAgentServiceStub(
                 channel

@@ -34,6 +34,7 @@ from hodei.agent.reactor.effects import (
     Exit,
     ForgetJob,
     KillTree,
+    KnowServers,
     Note,
     PauseReading,
     ReadSpool,
@@ -244,6 +245,7 @@ class Shell:
         | ForgetJob
         | Connect
         | RenewCertificate
+        | KnowServers
         | Exit
         | Note,
     ) -> None:
@@ -257,9 +259,11 @@ class Shell:
             case ForgetJob():
                 self._forget(effect.key)
             case Connect():
-                self._uplink.connect(effect.hello)
+                self._uplink.connect(effect.hello, elsewhere=effect.elsewhere)
             case RenewCertificate():
                 self._uplink.renew()
+            case KnowServers():
+                self._uplink.know(effect.worker_addresses)
             case Exit():
                 self._exit(effect.code)
             case Note():
@@ -286,7 +290,7 @@ class Shell:
         try:
             async with asyncio.timeout(self._tuning.limits.agent_timeout_s):
                 enrolment = await enrol(self._bootstrap, self._info, key, self._chance)
-            renew_after_s = self._uplink.use(enrolment.identity, enrolment.worker_address)
+            renew_after_s = self._uplink.use(enrolment.identity, enrolment.worker_addresses)
         except TimeoutError:
             log.warning("no_server", for_s=self._tuning.limits.agent_timeout_s)
             self._exit(EXIT_SERVERLESS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,18 +50,28 @@ class Uplink:
 
     def __init__(self, parts: UplinkParts) -> None:
         self._parts = parts
-        self._address = ""
+        self._addresses: list[str] = []
+        """The first is the one to go to."""
         self._identity: Identity | None = None
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def use(self, identity: Identity, address: str) -> float:
+    def use(self, identity: Identity, addresses: Sequence[str]) -> float:
         """Takes the first certificate; returns the seconds after which to renew it."""
-        self._identity, self._address = identity, address
+        self._identity, self._addresses = identity, list(addresses)
         return self._renew_after_s(identity)
 
-    def connect(self, hello: Hello) -> None:
+    def know(self, addresses: Sequence[str]) -> None:
+        """Takes the addresses of all servers. Where it goes next stays, as long as it is one."""
+        if addresses:
+            current = [each for each in self._addresses[:1] if each in addresses]
+            others = [each for each in addresses if each not in current]
+            self._addresses = [*current, *others]
+
+    def connect(self, hello: Hello, *, elsewhere: bool) -> None:
         """Opens a new connection, once the one before it is closed."""
+        if elsewhere:
+            self._turn_away_from(self._addresses[0])
         before, self._connection = self._task, None
         if before is not None:
             before.cancel()
@@ -86,8 +96,9 @@ class Uplink:
         if before is not None:
             await asyncio.wait([before])
         assert self._identity is not None
+        address = self._addresses[0]
         connection = Connection(
-            mutual_tls(self._address, self._identity, self._parts.keepalive),
+            mutual_tls(address, self._identity, self._parts.keepalive),
             emit=self._parts.emit,
             vitals=self._parts.vitals,
             wall_ns=time.time_ns,
@@ -103,7 +114,13 @@ class Uplink:
         if end.kind is End.REFUSED:
             self._parts.emit(StreamRefused(detail=end.detail))
         else:
+            self._turn_away_from(address)
             self._parts.emit(StreamLost(detail=end.detail, chance=self._parts.chance()))
+
+    def _turn_away_from(self, address: str) -> None:
+        """Goes on to the next server, unless that has been done."""
+        if self._addresses[0] == address:
+            self._addresses.append(self._addresses.pop(0))
 
     async def _renew(self) -> None:
         try:

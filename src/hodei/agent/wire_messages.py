@@ -16,6 +16,7 @@ from hodei.agent.reactor.events import (
     ResultAcked,
     RunJob,
     RunJobReceived,
+    ServersKnown,
     StreamKey,
     Verdict,
     Welcomed,
@@ -85,11 +86,8 @@ def decode(message: pb.ServerMessage, wall_ns: int) -> Iterator[Event | UnknownP
             yield _cancel(message.cancel, wall_ns)
         case "welcome":
             yield _welcome(message.welcome)
-        case "drain":
-            drain = message.drain
-            yield DrainReceived(
-                terminate=drain.terminate, reconnect_after_s=_seconds(drain.reconnect_after)
-            )
+        case "servers" | "drain":
+            yield _where_to_be(message)
         case "ack" | "keep_alive":
             return
         case _:
@@ -121,6 +119,15 @@ def _cancel(cancel: pb.CancelJobCommand, wall_ns: int) -> CancelReceived:
         force=cancel.force,
         reason_code=_ASKED_ENDS.get(cancel.reason_code, ReasonCode.CANCELLED),
         wall_ns=wall_ns,
+    )
+
+
+def _where_to_be(message: pb.ServerMessage) -> Event:
+    if message.HasField("servers"):
+        return ServersKnown(worker_addresses=tuple(message.servers.worker_addresses))
+    drain = message.drain
+    return DrainReceived(
+        terminate=drain.terminate, reconnect_after_s=_seconds(drain.reconnect_after)
     )
 
 

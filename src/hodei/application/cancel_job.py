@@ -17,20 +17,23 @@ class CancelJob:
         self._fleet = fleet
 
     async def cancel(self, job_id: JobId, *, by: str, message: str) -> Job:
-        """Records the request and tells the worker. Idempotent.
+        """Records the request. Idempotent.
 
-        Returns the job: CANCELLED where it waited, else still held by its worker, which ends the
+        Whichever server has the worker's stream hears of it, and tells the worker. Returns the job: CANCELLED where it waited, else still held by its worker, which ends the
         whole tree of its processes and says so.
 
         Raises:
             NotFoundError: There is no such job.
             WrongStateError: It has ended otherwise.
         """
-        job = await self._journal.change_job(
+        return await self._journal.change_job(
             job_id, lambda job: decide.cancel(job, by=by, message=message)
         )
-        tell_to_end(self._fleet, job, ReasonCode.CANCELLED)
-        return job
+
+    def tell(self, job_id: JobId) -> None:
+        """Tells the worker that holds it, where this server has its stream."""
+        if (job := self._journal.held.get(job_id)) is not None:
+            tell_to_end(self._fleet, job, ReasonCode.CANCELLED)
 
 
 def tell_to_end(fleet: Fleet, job: Job, code: ReasonCode) -> None:

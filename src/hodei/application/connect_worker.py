@@ -4,15 +4,18 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from hodei.application.doors import Doors
 from hodei.application.enroll_worker import check_identity
 from hodei.application.fleet import Member
 from hodei.application.links import (
+    SUPERSEDED,
     Cancel,
     DrainOrder,
     HeldAttempt,
     Hello,
     Link,
     Run,
+    Servers,
     Verdict,
     Welcome,
 )
@@ -36,7 +39,6 @@ from hodei.ports.pki import WorkerIdentity
 log = structlog.get_logger()
 
 _TORN = "a part of its output is gone: this server was restored from a backup"
-_SUPERSEDED = "superseded by a newer stream of the same worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +52,14 @@ class Rhythm:
 class ConnectWorker:
     """The use case behind `WorkerStream`."""
 
-    def __init__(self, parts: SessionParts, rhythm: Rhythm, *, version: str = VERSION) -> None:
+    def __init__(
+        self, parts: SessionParts, rhythm: Rhythm, doors: Doors, *, version: str = VERSION
+    ) -> None:
         self._parts = parts
         self._rhythm = rhythm
+        self._doors = doors
         self._version = version
+        parts.fleet.standing.on_others(self._tell_all_where_to_go)
 
     async def open(self, identity: WorkerIdentity, hello: Hello, link: Link) -> WorkerSession:
         """Makes `link` the worker's stream; an older one is closed.
@@ -62,34 +68,51 @@ class ConnectWorker:
             UnauthenticatedError: The certificate is not a current one of the worker.
             WrongStateError: The worker has ended, or is being taken down.
             AgentVersionError: Its agent is too old for this server.
-            UnavailableError: A store is away, or the agent is newer than this server; nothing has
-                become of `link`.
+            UnavailableError: A store is away, this server has no place among the others, or the
+                agent is newer than it; nothing has become of `link`.
         """
+        self._parts.fleet.standing.require_place()
         release = self._release(identity.worker_id, hello.ready.agent_version)
+        if self._parts.fleet.get(identity.worker_id) is None:
+            # Another server may have asked for it this very moment.
+            await self._parts.journal.feed.refresh()
         member = self._living(identity.worker_id)
+        member.opening += 1
+        try:
+            return await self._open(member, identity, hello, link, release)
+        finally:
+            member.opening -= 1
+
+    async def _open(
+        self, member: Member, identity: WorkerIdentity, hello: Hello, link: Link, release: Release
+    ) -> WorkerSession:
         held = _Held(hello.held)
-        stored = await self._stored_ends(identity.worker_id, held)
-        self._let_go_of_torn(identity.worker_id, held, stored)
+        server = self._parts.fleet.standing.me
 
         def connect(worker: Worker) -> list[WorkerEvent]:
             check_identity(worker, identity)
-            ready = replace(hello.ready, session_epoch=worker.session_epoch + 1)
+            ready = replace(hello.ready, session_epoch=worker.session_epoch + 1, server=server)
             return decide.connect(worker, ready, is_outdated=release is Release.BEFORE)
 
         worker = await self._parts.journal.change_worker(identity.worker_id, connect)
+        # From here on this server knows whatever the agent may know of any other server: what was
+        # committed before is told before.
+        stored = await self._stored_ends(worker.id, held)
+        self._let_go_of_torn(worker.id, held, stored)
         await self._settle_forgotten(worker.id, held)
         # It may have been given up while all this was written.
         self._living(worker.id)
         session = WorkerSession(self._parts, member, link, worker.session_epoch)
         if member.worker.session_epoch != worker.session_epoch:
-            link.close(_SUPERSEDED)
+            link.close(SUPERSEDED)
             return session
         # Without an await from here on, so that no order of others comes before the welcome, and
         # none is sent twice or not at all.
         if member.link is not None:
-            member.link.close(_SUPERSEDED)
+            member.link.close(SUPERSEDED)
         self._welcome(session, held, stored)
         member.link = link
+        self._tell_where_to_go(member, link)
         member.last_seen = self._parts.clock.monotonic()
         if member.worker.state is WorkerState.DRAINING:
             link.send(DrainOrder(terminate=True))
@@ -103,11 +126,14 @@ class ConnectWorker:
         if member is None or member.link is not session.link:
             return
         member.link = None
+        silent_s = self._parts.fleet.silence_s(member)
         self._parts.fleet.changed()
         log.info("worker_disconnected", worker_id=session.worker_id, message=message)
         await self._parts.journal.change_worker(
             session.worker_id,
-            lambda worker: decide.disconnect(worker, session_epoch=session.epoch, message=message),
+            lambda worker: decide.disconnect(
+                worker, session_epoch=session.epoch, message=message, silent_s=silent_s
+            ),
         )
 
     def _release(self, worker_id: WorkerId, agent_version: str) -> Release:
@@ -119,6 +145,16 @@ class ConnectWorker:
                 f" ({self._version}): upgrade this one too"
             )
         return release if release is not Release.OLDER else check_new(agent_version, self._version)
+
+    def _tell_all_where_to_go(self) -> None:
+        for member in self._parts.fleet.members():
+            if member.link is not None:
+                self._tell_where_to_go(member, member.link)
+
+    def _tell_where_to_go(self, member: Member, link: Link) -> None:
+        if not self._parts.fleet.standing.is_alone:
+            addresses = self._doors.of(member.worker.provider).worker_addresses().split(",")
+            link.send(Servers(worker_addresses=tuple(addresses)))
 
     def _living(self, worker_id: WorkerId) -> Member:
         member = self._parts.fleet.get(worker_id)

@@ -20,7 +20,9 @@ class DrainWorker:
         self._fleet = fleet
 
     async def drain(self, worker_id: WorkerId, *, by: str) -> Worker:
-        """Gives it no more jobs; the event that says so has its agent told. Idempotent.
+        """Gives it no more jobs. Idempotent.
+
+        Whichever server has its stream hears of it, and has its agent told.
 
         Raises:
             NotFoundError: There is no such worker.

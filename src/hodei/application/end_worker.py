@@ -42,6 +42,7 @@ class EndWorker:
         ids: IdSource,
         lease_s: float,
     ) -> None:
+        self._standing = fleet.standing
         self._journal = journal
         self._workers = workers
         self._fleet = fleet
@@ -101,7 +102,7 @@ class EndWorker:
         """
         worker = member.worker
         provider = self._providers.get(worker.provider)
-        if provider is None:
+        if provider is None or not self._standing.reaches(worker):
             return
         # Without a row that tells of an instance there may be one all the same: the provider
         # made it and the server died before it could write that down.

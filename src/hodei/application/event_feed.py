@@ -154,6 +154,16 @@ class EventFeed:
         self._looks += 1
         self._catch_up_soon()
 
+    async def refresh(self) -> None:
+        """Tells whatever other servers have committed by now.
+
+        Raises:
+            StoreUnavailableError: It cannot be read just now.
+        """
+        if self._signals is not None:
+            self._looks += 1
+            await self.catch_up()
+
     async def catch_up(self) -> None:
         """Tells everything that is stored by now.
 

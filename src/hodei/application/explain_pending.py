@@ -29,7 +29,7 @@ class ExplainPending:
         makeable = [(o, room) for o, room in self._pool.offers() if not misfits(demand, o)]
         if not fitting and not makeable:
             return self._why_nowhere(demand)
-        if any(member.free_slots for member in fitting):
+        if any(member.open_slots for member in fitting):
             return "waits for room beside what runs, or is about to be assigned"
         if any(member.is_coming for member in fitting):
             return "a worker for it is on its way"

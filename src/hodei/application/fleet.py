@@ -7,12 +7,18 @@ idle times are added by the parts that see them.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hodei.application.links import Link, Usage
+from hodei.application.links import SUPERSEDED, Link, Usage
+from hodei.application.standing import Standing
 from hodei.domain.jobs.events import JobAssigned
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.fit import Offer
-from hodei.domain.workers.events import WorkerProvisioningRequested
+from hodei.domain.workers.events import (
+    WorkerDisconnected,
+    WorkerProvisioningRequested,
+    WorkerReady,
+    WorkerReconnected,
+)
 from hodei.domain.workers.evolve import evolve
 from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
@@ -35,6 +41,10 @@ class Member:
     """By the monotonic clock: when it was told to drain, or when this server began to look."""
     link: Link | None = None
     """Its open stream, where this server has it."""
+    opening: int = 0
+    """Streams that are being opened here."""
+    is_elsewhere: bool = False
+    """Whether another server has its stream, which sees to it that the worker is not silent."""
     jobs: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])
     """What it holds."""
     ended: set[JobId] = field(default_factory=set[JobId])
@@ -66,15 +76,26 @@ class Member:
         return is_ready and self.link is not None
 
     @property
-    def free_slots(self) -> int:
-        """How many more jobs it takes now."""
-        if not self.takes_jobs:
+    def is_connected(self) -> bool:
+        """Whether its stream is up, here or elsewhere."""
+        return self.link is not None or self.is_elsewhere
+
+    @property
+    def open_slots(self) -> int:
+        """How many more jobs it takes now, from whoever has its stream."""
+        is_ready = self.worker.state is WorkerState.READY and not self.is_ending
+        if not is_ready or not self.is_connected:
             return 0
         promised = len(self.promised.keys() - self.jobs.keys())
         free = self.worker.slots - (len(self.jobs) - len(self.ended)) - promised
         if self.worker.max_jobs:
             free = min(free, self.worker.max_jobs - self.jobs_taken - promised)
         return max(0, free)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more jobs it takes now from this server."""
+        return self.open_slots if self.link is not None else 0
 
     def taken(self) -> list[Resources]:
         """What its running jobs have of it, and those that it is about to get."""
@@ -88,16 +109,19 @@ class Member:
             return False
         starting = {WorkerState.REQUESTED, WorkerState.STARTING}
         return self.worker.state in starting or (
-            self.worker.state is WorkerState.READY and self.link is None
+            self.worker.state is WorkerState.READY and not self.is_connected
         )
 
 
 class Fleet:
     """The living workers by id."""
 
-    def __init__(self, clock: Clock, held: Mapping[JobId, Job]) -> None:
+    def __init__(self, clock: Clock, held: Mapping[JobId, Job], standing: Standing) -> None:
         self._clock = clock
         self._held = held
+        self.standing = standing
+        """Among other servers: which of the workers are this one's to look after."""
+        standing.on_others(self._look_for_streams_elsewhere)
         self._members: dict[WorkerId, Member] = {}
         self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
@@ -119,6 +143,7 @@ class Fleet:
             )
         for job in held:
             self._hold(job.id)
+        self._look_for_streams_elsewhere()
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Calls `listener` when workers may have come, gone, or become idle or full."""
@@ -137,8 +162,8 @@ class Fleet:
         return [self._members[worker_id] for worker_id in sorted(self._members)]
 
     def silence_s(self, member: Member) -> float:
-        """How long ago it last said something."""
-        return self._clock.monotonic() - member.last_seen
+        """How long ago it last said something; nothing for one that another server hears."""
+        return 0.0 if member.is_elsewhere else self._clock.monotonic() - member.last_seen
 
     def outlives_server_s(self, member: Member) -> float:
         """How long its agent lets jobs run that have no server: then none of them is left."""
@@ -148,6 +173,16 @@ class Fleet:
             if (job := self._held.get(job_id)) is not None
         )
         return max(timeouts, default=0.0)
+
+    def streams(self) -> int:
+        """How many workers are connected to this server."""
+        return sum(member.link is not None for member in self._members.values())
+
+    def cut_streams(self, why: str) -> None:
+        """Ends every stream that this server has."""
+        for member in self._members.values():
+            if member.link is not None:
+                member.link.close(why)
 
     def changed(self) -> None:
         """Says that workers, and with them slots, may have come or gone."""
@@ -191,11 +226,36 @@ class Fleet:
             return False
         # Only events of workers come on streams of workers; the union is wider.
         member.worker = evolve(member.worker, stored.event, stored.at)  # pyright: ignore[reportArgumentType]
+        self._note_stream(member, stored.event)
         if member.worker.has_ended:
             del self._members[worker_id]
         elif member.worker.state is WorkerState.DRAINING and member.draining_since is None:
             member.draining_since = now
         return True
+
+    def _note_stream(self, member: Member, event: object) -> None:
+        if isinstance(event, WorkerReady | WorkerReconnected):
+            if event.server != self.standing.me and member.link is not None:
+                member.link.close(SUPERSEDED)
+                member.link = None
+            self._note_whereabouts(member)
+        elif isinstance(event, WorkerDisconnected) and member.is_elsewhere:
+            self._note_whereabouts(member)
+            member.last_seen -= event.silent_s
+
+    def _look_for_streams_elsewhere(self) -> None:
+        for member in self._members.values():
+            self._note_whereabouts(member)
+        self.changed()
+
+    def _note_whereabouts(self, member: Member) -> None:
+        was_elsewhere = member.is_elsewhere
+        member.is_elsewhere = (
+            member.worker.connected and member.worker.server in self.standing.others
+        )
+        if was_elsewhere and not member.is_elsewhere:
+            # Until now another has listened.
+            member.last_seen = self._clock.monotonic()
 
     def _hold(self, job_id: JobId) -> Member | None:
         job = self._held.get(job_id)

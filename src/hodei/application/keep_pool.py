@@ -94,6 +94,8 @@ class PoolKeeper:
         ids: IdSource,
         pools: Sequence[tuple[Provider, PoolRules]],
     ) -> None:
+        self._standing = fleet.standing
+        self._standing.on_gain(lambda _: self.notify())
         self._fleet = fleet
         self._hands = hands
         self._clock = clock
@@ -143,10 +145,14 @@ class PoolKeeper:
             await asyncio.sleep(_PAUSE_S)
             await self._wake.wait_up_to(max(_SHORTEST_NAP_S, min(due_s, _LONGEST_NAP_S)))
 
+    async def let_go(self) -> None:
+        """Gives up what was begun: whoever keeps the pools from now on finds it."""
+        await self._tasks.close()
+
     async def close(self) -> None:
         """Provisions nothing more; what was begun is given up and found by the next start."""
         self._is_closed = True
-        await self._tasks.close()
+        await self.let_go()
 
     def _scale_up(self) -> None:
         if self._is_closed:
@@ -156,7 +162,7 @@ class PoolKeeper:
                 for _ in range(want.count):
                     pool = self._pools[ProviderName(want.provider)]
                     self._begin(pool, want.for_job, want.kind)
-        for pool in self._pools.values():
+        for pool in self._kept():
             # A busy worker with a free slot is as quick as an idle one.
             for kind, count in pool.warm.items():
                 ready = sum(
@@ -251,7 +257,15 @@ class PoolKeeper:
 
     def _of(self, pool: _Pool) -> list[Member]:
         name = pool.provider.name
-        return [each for each in self._fleet.members() if each.worker.provider == name]
+        return [
+            each
+            for each in self._fleet.members()
+            if each.worker.provider == name and self._standing.reaches(each.worker)
+        ]
+
+    def _kept(self) -> list[_Pool]:
+        """Those that are this server's to keep."""
+        return [pool for pool in self._pools.values() if self._standing.keeps(pool.provider)]
 
     def _just_requested(self, pool: _Pool, *kinds: WorkerKind | None) -> int:
         """Workers begun whose first row is not written yet; only of `kinds` where any are named."""
@@ -291,7 +305,7 @@ class PoolKeeper:
         coming = [
             Coming(offer=each.offer, slots=max(0, each.worker.slots - len(each.jobs)))
             for each in self._fleet.members()
-            if each.is_coming or (each.free_slots and not each.jobs)
+            if each.is_coming or (each.open_slots and not each.jobs)
         ]
         for pool in self._pools.values():
             slots = pool.provider.capabilities().slots_per_worker
@@ -315,14 +329,14 @@ class PoolKeeper:
                     if pool.kinds.message(kind)
                 },
             )
-            for pool in self._pools.values()
+            for pool in self._kept()
         ]
 
     async def _tidy(self) -> float:
         """Drains idle and old workers; returns in how many seconds there is more to do."""
         now = self._clock.monotonic()
         next_s = _LONGEST_NAP_S
-        for pool in self._pools.values():
+        for pool in self._kept():
             opens_at = pool.breaker.open_until
             if opens_at is not None and opens_at > now:
                 next_s = min(next_s, opens_at - now)
@@ -338,7 +352,7 @@ class PoolKeeper:
     def _idle(self, pool: _Pool, now: float) -> list[tuple[float, Member]]:
         """Idle workers beyond the warm ones, and in how many seconds each has been so for long."""
         idle = sorted(
-            (m for m in self._of(pool) if m.link and _may_serve(m) and not m.jobs),
+            (m for m in self._of(pool) if m.is_connected and _may_serve(m) and not m.jobs),
             key=lambda member: member.idle_since,
         )
         beyond_warm: list[Member] = []
@@ -353,7 +367,7 @@ class PoolKeeper:
         One at a time: workers that were made together would all leave together.
         """
         members = self._of(pool)
-        serving = [member for member in members if member.link and _may_serve(member)]
+        serving = [member for member in members if member.is_connected and _may_serve(member)]
         if not serving or any(m.worker.state is WorkerState.DRAINING for m in members):
             return []
         oldest = min(serving, key=lambda member: member.worker.created_at)

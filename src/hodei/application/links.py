@@ -1,7 +1,7 @@
 """What a worker's stream carries, as plain values. `api` turns them into messages and back."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from hodei.domain.jobs.decide import Outcome
 from hodei.domain.jobs.job import Job
@@ -9,6 +9,9 @@ from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.logs import LogChunk, LogStream
 from hodei.domain.workers.events import WorkerReady
 from hodei.kernel.ids import FencingToken, JobId
+
+SUPERSEDED: Final = "superseded by a newer stream of the same worker"
+"""Why a stream is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,14 @@ class DrainOrder:
     reconnect_after_s: float = 0.0
 
 
-ToWorker = Welcome | Run | Cancel | LogsStored | ResultTaken | DrainOrder
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """Where the worker may go, now and later."""
+
+    worker_addresses: tuple[str, ...]
+
+
+ToWorker = Servers | Welcome | Run | Cancel | LogsStored | ResultTaken | DrainOrder
 
 
 class Link(Protocol):

@@ -20,6 +20,10 @@ class LogHub:
             for wake in self._readers.get(job_id, ()):
                 wake.notify()
 
+    def notify_all(self) -> None:
+        """Says that any job may have more output."""
+        self.notify(list(self._readers))
+
     @contextmanager
     def reading(self, job_id: JobId) -> Generator[Wake]:
         """A wake that is raised for this job while the block runs."""

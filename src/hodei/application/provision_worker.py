@@ -5,13 +5,13 @@ instance; wait until it has enrolled and its stream is up.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import structlog
 
 from hodei.application.bus import EventBus
+from hodei.application.doors import Doors
 from hodei.application.end_worker import EndWorker
 from hodei.application.journal import Journal, worker_write
 from hodei.application.one_time_passwords import OneTimePasswords
@@ -27,7 +27,7 @@ from hodei.domain.workers.events import (
     WorkerTerminated,
 )
 from hodei.kernel.errors import HodeiError, RefusedError
-from hodei.kernel.ids import ClusterId, JobId, ProviderName, WorkerId
+from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.ports.pki import CertificateAuthority
 from hodei.ports.providers import Bootstrap, KindUnavailableError, Provider, ProvisionRequest
 from hodei.ports.stores import StoreUnavailableError
@@ -60,21 +60,6 @@ class ProvisioningFailedError(HodeiError):
     def __init__(self, message: str, *, blame: Blame = Blame.PROVIDER) -> None:
         self.blame = blame
         super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
-    """Where workers enrol and connect, and by what they know the server."""
-
-    cluster_id: ClusterId
-    enroll_address: str
-    worker_address: str
-    by_provider: "Mapping[ProviderName, Doors]" = field(default_factory=dict[ProviderName, "Doors"])
-    """Of those whose workers are elsewhere and reach the server by other addresses."""
-
-    def of(self, provider: ProviderName) -> "Doors":
-        """The doors of a provider's workers."""
-        return self.by_provider.get(provider, self)
 
 
 class ProvisionWorker:
@@ -150,8 +135,8 @@ class ProvisionWorker:
         except TimeoutError as error:
             doors = self._doors.of(provider.name)
             message = (
-                f"worker {worker_id} had not enrolled at {doors.enroll_address} "
-                f"and connected to {doors.worker_address} within {enroll_timeout_s:g} s; see "
+                f"worker {worker_id} had not enrolled at {doors.enroll_addresses()} "
+                f"and connected to {doors.worker_addresses()} within {enroll_timeout_s:g} s; see "
                 "whether a firewall is between"
             )
             await self._undo(worker_id, message)
@@ -208,6 +193,7 @@ class ProvisionWorker:
                 for_job=for_job,
                 kind=kind,
                 max_jobs=capabilities.max_jobs_per_worker,
+                home=self._doors.home_of(provider),
             )
         )
         shape = _Shape(
@@ -236,8 +222,8 @@ class ProvisionWorker:
         return Bootstrap(
             worker_id=worker_id,
             cluster_id=doors.cluster_id,
-            enroll_address=doors.enroll_address,
-            worker_address=doors.worker_address,
+            enroll_address=doors.enroll_addresses(),
+            worker_address=doors.worker_addresses(),
             ca_fingerprint=self._authority.fingerprint,
             otp=password,
             name=shape.name,

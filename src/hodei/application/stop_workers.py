@@ -32,6 +32,7 @@ class StopWorkers:
         ender: EndWorker,
         providers: Iterable[Provider],
     ) -> None:
+        self._standing = fleet.standing
         self._bus = bus
         self._fleet = fleet
         self._pool = pool
@@ -46,7 +47,11 @@ class StopWorkers:
         when its retries allow, and its reason says so when they do not.
         """
         await self._pool.close()
-        members = [each for each in self._fleet.members() if each.worker.provider in self._local]
+        members = [
+            each
+            for each in self._fleet.members()
+            if each.worker.provider in self._local and self._standing.reaches(each.worker)
+        ]
         # One that is still on its way has nothing to finish.
         draining = [each for each in members if each.link is not None or each.jobs]
         await self._drain(draining)

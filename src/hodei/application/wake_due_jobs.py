@@ -7,6 +7,7 @@ import structlog
 from hodei.application.cancel_job import tell_to_end
 from hodei.application.fleet import Fleet
 from hodei.application.journal import ConflictError, Journal, job_write
+from hodei.domain.cluster.duties import CLOCK
 from hodei.domain.jobs import decide
 from hodei.domain.jobs.job import Attempt, Job
 from hodei.domain.jobs.reasons import ReasonCode
@@ -24,9 +25,14 @@ _RETRY_AFTER_S = 1.0
 
 
 class WakeDueJobs:
-    """The one task that keeps the jobs' clocks on this server."""
+    """The one task that keeps the jobs' clocks on this server.
+
+    Of several servers one moves jobs on; each tells its own workers of deadlines.
+    """
 
     def __init__(self, *, journal: Journal, jobs: JobStore, fleet: Fleet) -> None:
+        self._standing = fleet.standing
+        self._standing.on_gain(lambda _: self.notify())
         self._journal = journal
         self._jobs = jobs
         self._fleet = fleet
@@ -52,7 +58,8 @@ class WakeDueJobs:
         """Moves on what is due; returns in how many seconds there may be more."""
         due = await self._jobs.due_jobs(self._journal.now(), limit=_AT_ONCE)
         self._tell_holders([(job, job.current) for job in due if job.current is not None])
-        if await self._move_on([job for job in due if job.current is None]):
+        waiting = [job for job in due if job.current is None]
+        if self._standing.has(CLOCK) and await self._move_on(waiting):
             # There may be more than one round's worth.
             return 0.0
         upcoming = await self._jobs.next_due()

@@ -1,6 +1,7 @@
 """Notices workers that are gone: by their provider's word, by their silence, or at the start."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from hodei.application.end_worker import EndWorker
 from hodei.application.fleet import Fleet, Member
 from hodei.application.journal import Journal
 from hodei.application.provision_worker import STATIC_PROVIDER
+from hodei.domain.cluster.duties import Duty
 from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
 from hodei.domain.workers import decide
 from hodei.domain.workers.states import WorkerState
@@ -57,6 +59,8 @@ class WatchWorkers:
         clock: Clock,
         patience: Patience,
     ) -> None:
+        self._standing = fleet.standing
+        self._standing.on_gain(self._gained)
         self._journal = journal
         self._fleet = fleet
         self._ender = ender
@@ -86,32 +90,34 @@ class WatchWorkers:
                         self._note_sight(provider, event), name=f"sight of {provider.name}"
                     )
                 case WatchGap():
-                    # Beside the watch: leftovers may take long to die, and the next event is
-                    # somebody's lost worker.
-                    self._tasks.start(
-                        self._reconcile_at_last(provider), name=f"reconcile {provider.name}"
-                    )
+                    self._reconcile_soon(provider)
 
     async def reconcile(self, provider: Provider) -> None:
         """Compares the provider's instances with the rows, both ways.
 
         Raises:
             ProviderUnavailableError: It cannot be asked.
+            StoreUnavailableError: Nor can the store.
         """
         owned = {handle.worker_id: handle for handle in await provider.list_owned()}
+        # Another server may have asked for one of them this very moment.
+        await self._journal.feed.refresh()
         for handle in owned.values():
             if self._fleet.get(handle.worker_id) is None:
                 log.warning("orphan_worker_detected", worker_id=handle.worker_id)
                 await provider.destroy(handle)
         for member in self._fleet.members():
             worker = member.worker
-            if worker.provider != provider.name or member.is_ending:
+            if worker.provider != provider.name or member.is_ending or not self._may_see(worker):
                 continue
             if worker.handle is None and worker.state is WorkerState.REQUESTED:
                 # Being made just now; or nobody makes it, and its time to enrol will be up.
                 continue
             unwritten = Handle(provider=provider.name, worker_id=worker.id, data={})
             await self._look_at(provider, worker, owned.get(worker.id, unwritten))
+
+    def _may_see(self, worker: Worker) -> bool:
+        return self._standing.judges(worker) and self._standing.reaches(worker)
 
     async def _look_at(self, provider: Provider, worker: Worker, handle: Handle) -> None:
         if not await provider.is_running(handle):
@@ -133,7 +139,7 @@ class WatchWorkers:
         note("provider_sight", provider=provider.name, is_seen=event.is_seen, message=event.message)
         for member in self._fleet.members():
             worker = member.worker
-            if worker.provider != provider.name or member.is_ending:
+            if worker.provider != provider.name or member.is_ending or not self._may_see(worker):
                 continue
             try:
                 await self._journal.change_worker(
@@ -144,6 +150,19 @@ class WatchWorkers:
                 )
             except StoreUnavailableError as error:
                 log.warning("provider_sight_not_noted", worker_id=worker.id, message=str(error))
+
+    def _gained(self, duties: frozenset[Duty]) -> None:
+        """What happened while they were another's was that one's to see."""
+        for provider in self._providers.values():
+            if duties & {self._standing.duty_at(provider)}:
+                self._reconcile_soon(provider)
+        self._wake.notify()
+
+    def _reconcile_soon(self, provider: Provider) -> None:
+        # Beside the watch: leftovers may take long to die, and the next event is somebody's lost
+        # worker.
+        if self._standing.keeps(provider):
+            self._tasks.start(self._reconcile_at_last(provider), name=f"reconcile {provider.name}")
 
     async def _reconcile_at_last(self, provider: Provider) -> None:
         while True:
@@ -166,9 +185,12 @@ class WatchWorkers:
                 left_s = self._deadline(member) - now
                 if left_s > 0:
                     next_s = min(next_s, left_s)
-                    continue
-                why, message = self._verdict(member)
-                self._end(member.worker.id, why, message)
+                elif self._standing.judges(member.worker):
+                    why, message = self._verdict(member)
+                    self._end(member.worker.id, why, message)
+                elif member.link is not None:
+                    # For whoever judges it: its lease runs from its last word.
+                    member.link.close(f"it was silent for its lease of {self._lease_s:g} s")
             await asyncio.sleep(_PAUSE_S)
             await self._wake.wait_up_to(next_s)
 
@@ -181,10 +203,12 @@ class WatchWorkers:
                 return self._clock.monotonic() + left.total_seconds()
             return member.last_seen + self._enroll_timeout_s.get(worker.provider, self._lease_s)
         if worker.state is WorkerState.DRAINING and not member.jobs:
-            if worker.provider == STATIC_PROVIDER and member.link is None:
+            if worker.provider == STATIC_PROVIDER and not member.is_connected:
                 # Nobody watches its process: its stream's end is the word of its end.
                 return self._clock.monotonic()
             return max(member.idle_since, member.draining_since or 0.0) + _DRAINED_GRACE_S
+        if member.is_elsewhere:
+            return math.inf
         return member.last_seen + self._lease_s + self._unconfirmed_s(member)
 
     def _unconfirmed_s(self, member: Member) -> float:
@@ -193,7 +217,11 @@ class WatchWorkers:
         There its agent ends each job by itself once it has had no server for so long.
         """
         provider = self._providers.get(member.worker.provider)
-        if provider is not None and provider.capabilities().confirms_destroy:
+        if (
+            provider is not None
+            and provider.capabilities().confirms_destroy
+            and self._standing.reaches(member.worker)
+        ):
             return 0.0
         return self._fleet.outlives_server_s(member)
 
@@ -209,7 +237,7 @@ class WatchWorkers:
 
     def _stopped(self, event: InstanceStopped) -> None:
         member = self._fleet.get(event.worker_id)
-        if member is None or member.is_ending:
+        if member is None or member.is_ending or not self._standing.judges(member.worker):
             return
         log.info(
             "worker_stopped",

@@ -12,6 +12,7 @@ from hodei.cli import (
     logs_command,
     run_command,
     server_commands,
+    servers_commands,
     worker_commands,
 )
 from hodei.cli.options import Output
@@ -34,6 +35,7 @@ def command() -> Any:  # noqa: ANN401 - typer keeps the class of what it makes t
     app.add_typer(job_commands.app, name="jobs")
     logs_command.register(app)
     app.add_typer(worker_commands.app, name="workers")
+    app.add_typer(servers_commands.app, name="servers")
     app.add_typer(config_commands.app, name="config")
     app.add_typer(db_commands.app, name="db")
     app.command()(version)

@@ -4,7 +4,11 @@ import os
 import random
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_WORTH_A_STEP: Final = timedelta(milliseconds=100)
+"""More than an answer of a database takes: less may be nothing but its way."""
 
 
 class SystemClock:
@@ -17,6 +21,30 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since boot, or thereabouts."""
         return time.monotonic()
+
+
+class FollowingClock:
+    """`Clock` whose wall clock follows another's: that of the database which servers share.
+
+    Theirs may differ by minutes, and what one of them writes down another compares.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        """The other's wall-clock time in UTC, as far as it was told."""
+        return datetime.now(UTC) + self._ahead
+
+    def monotonic(self) -> float:
+        """Seconds since boot, or thereabouts; its own."""
+        return time.monotonic()
+
+    def follow(self, told: datetime) -> None:
+        """Takes note of the other's time, which was told just now."""
+        ahead = told - datetime.now(UTC)
+        if abs(ahead - self._ahead) > _WORTH_A_STEP:
+            self._ahead = ahead
 
 
 class SystemIdSource:

@@ -33,6 +33,7 @@ from hodei.sdk.job_event import JobEvent
 from hodei.sdk.job_listing import JobFilter
 from hodei.sdk.job_request import JobRequest
 from hodei.sdk.log_chunk import LogChunk
+from hodei.sdk.server import Server, ServerState
 from hodei.sdk.server_info import ServerInfo
 from hodei.sdk.worker import Invitation, Worker
 
@@ -64,7 +65,9 @@ __all__ = [
     "RefusedError",
     "SelectorOperator",
     "SelectorRequirement",
+    "Server",
     "ServerInfo",
+    "ServerState",
     "Toleration",
     "UnavailableError",
     "Worker",

@@ -17,6 +17,7 @@ from hodei.sdk.job_event import JobEvent, event_from_wire
 from hodei.sdk.job_listing import JobFilter, listing_request
 from hodei.sdk.job_request import JobRequest, encode_request
 from hodei.sdk.log_chunk import LogChunk, chunk_from_wire
+from hodei.sdk.server import Server, server_from_wire
 from hodei.sdk.server_info import ServerInfo, server_info_from_wire
 from hodei.sdk.times import seconds_of
 from hodei.sdk.worker import Invitation, Worker, invitation_from_wire, worker_from_wire
@@ -296,6 +297,11 @@ class AsyncClient:
         """What the server says of itself."""
         answer = await self._connection.unary(calls.GET_SERVER_INFO, pb.GetServerInfoRequest())
         return server_info_from_wire(answer)
+
+    async def servers(self) -> list[Server]:
+        """The servers that share a database, and those that did until lately, as one sees them."""
+        answer = await self._connection.unary(calls.LIST_SERVERS, pb.ListServersRequest())
+        return [server_from_wire(each) for each in answer.servers]
 
     async def _get(self, job_id: str, *, is_patient: bool = False) -> Job:
         request = pb.GetJobRequest(job_id=pb.JobId(value=job_id))

@@ -43,6 +43,10 @@ GET_SERVER_INFO: Final = Call(
     "/hodei.ServerService/GetServerInfo", pb.GetServerInfoRequest, pb.GetServerInfoResponse
 )
 
+LIST_SERVERS: Final = Call(
+    "/hodei.ServerService/ListServers", pb.ListServersRequest, pb.ListServersResponse
+)
+
 RETRY_JOB: Final = Call(
     f"{_JOBS}/RetryJob", pb.RetryJobRequest, pb.RetryJobResponse, is_repeatable=False
 )

@@ -81,6 +81,7 @@ class Client:
     drain_worker = _blocking(AsyncClient.drain_worker)
     invite_worker = _blocking(AsyncClient.invite_worker)
     server_info = _blocking(AsyncClient.server_info)
+    servers = _blocking(AsyncClient.servers)
 
     def close(self) -> None:
         """Lets go of the server. Idempotent."""

@@ -1,6 +1,5 @@
 """The composition root: builds every part of a control plane and joins them."""
 
-import socket
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +15,7 @@ from hodei.application.cancel_job import CancelJob
 from hodei.application.connect_worker import ConnectWorker, Rhythm
 from hodei.application.counters import Counters
 from hodei.application.dispatch import Dispatcher
+from hodei.application.doors import Doors
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.end_worker import EndWorker
 from hodei.application.enroll_worker import EnrollWorker
@@ -23,11 +23,14 @@ from hodei.application.explain_pending import ExplainPending
 from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
 from hodei.application.give_back_orphans import GiveBackOrphans
+from hodei.application.hold_duties import HoldDuties
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper
+from hodei.application.list_servers import ListServers
 from hodei.application.log_hub import LogHub
+from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
-from hodei.application.provision_worker import Doors, ProvisionWorker
+from hodei.application.provision_worker import ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retention import Retention, RetentionRules
 from hodei.application.retry_job import RetryJob
@@ -38,13 +41,17 @@ from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.application.watch_workers import Patience, WatchWorkers
 from hodei.kernel.clock import Clock, IdSource
-from hodei.kernel.ids import ClusterId
-from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
+from hodei.kernel.ids import ClusterId, JobId
+from hodei.lifecycle.system_clock import SystemIdSource
+from hodei.ports.cluster import ServerEntry
 from hodei.ports.logs import KeptLogStore
 from hodei.ports.providers import Provider
+from hodei.ports.signals import Topic
 from hodei.ports.stores import Store
 from hodei.server.config import ServerConfig
 from hodei.server.data_dir import DataDir
+from hodei.server.neighbours import Neighbours, meet_neighbours
+from hodei.server.place import hold_place, place_hooks
 from hodei.server.provider_set import address_for_containers, make_providers, rules_of
 from hodei.server.reactions import Reactions
 from hodei.wire.job_definition import difference
@@ -65,6 +72,7 @@ class Foundations:
     clock: Clock
     ids: IdSource
     cluster_id: ClusterId
+    neighbours: Neighbours
     store: Store
     logs: KeptLogStore
     authority: FileCertificateAuthority
@@ -87,6 +95,9 @@ class ControlPlane:
     due: WakeDueJobs
     ender: EndWorker
     orphans: GiveBackOrphans
+    hold: HoldDuties | None
+    """None where there is no other server."""
+    mover: MoveWorkers
     stopper: StopWorkers
     retention: Retention
     tail: TailLogs
@@ -102,8 +113,9 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         SchemaError: The store is of another release.
         HodeiError: Something on disk cannot be used; the message says what to do.
     """
-    clock = SystemClock()
     ids = SystemIdSource()
+    neighbours = await meet_neighbours(config, data_dir, ids)
+    clock = neighbours.clock
     cluster_id = data_dir.cluster_id(ids)
     advertised = config.advertise_host or config.worker_listen_host
     container_host = await address_for_containers(config)
@@ -115,9 +127,9 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         server_addresses=[config.listen_host, config.worker_listen_host, advertised, *also],
         clock=clock,
     )
-    store = await _open_store(config, data_dir)
+    store = await _open_store(config, data_dir, neighbours)
     try:
-        logs = await _open_logs(config, data_dir, clock)
+        logs = await _open_logs(config, data_dir, neighbours)
     except BaseException:
         await store.close()
         raise
@@ -127,6 +139,7 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         clock=clock,
         ids=ids,
         cluster_id=cluster_id,
+        neighbours=neighbours,
         store=store,
         logs=logs,
         authority=authority,
@@ -136,37 +149,43 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
     )
 
 
-async def _open_store(config: ServerConfig, data_dir: DataDir) -> Store:
+async def _open_store(config: ServerConfig, data_dir: DataDir, neighbours: Neighbours) -> Store:
     if not config.database_url:
         data_dir.require_not_moved()
         return await SqliteStore.open(data_dir.path)
     # The client of PostgreSQL takes 8 MB, which a server on SQLite does not carry.
     from hodei.adapters.postgres import PostgresStore  # noqa: PLC0415
 
-    return await PostgresStore.open(config.database_url, server=_name(config), sole=True)
+    standing = neighbours.standing
+    return await PostgresStore.open(
+        config.database_url, server=neighbours.name, member=lambda: standing.me
+    )
 
 
-async def _open_logs(config: ServerConfig, data_dir: DataDir, clock: Clock) -> KeptLogStore:
+async def _open_logs(
+    config: ServerConfig, data_dir: DataDir, neighbours: Neighbours
+) -> KeptLogStore:
     """Output lies where the jobs do: what one server has acknowledged, another can read."""
-    if not config.database_url:
-        return await SegmentLogStore.open(data_dir.logs, clock)
+    if (shared := neighbours.shared) is None:
+        return await SegmentLogStore.open(data_dir.logs, neighbours.clock)
     from hodei.adapters.postgres.logs import PostgresLogStore  # noqa: PLC0415 - as above
 
-    return await PostgresLogStore.open(config.database_url, clock, server=_name(config))
+    return await PostgresLogStore.open(
+        config.database_url,
+        neighbours.clock,
+        server=neighbours.name,
+        on_appended=lambda job_ids: shared.signals.send(Topic.LOGS, list(job_ids)),
+    )
 
 
-def _name(config: ServerConfig) -> str:
-    return config.name or socket.gethostname()
-
-
-def build(base: Foundations, doors: Doors) -> ControlPlane:
+def build(base: Foundations, doors: Doors, entry: ServerEntry) -> ControlPlane:
     """Joins the parts. Nothing runs yet."""
     config = base.config
     bus = EventBus()
     counters = Counters()
     hub = LogHub()
-    journal = Journal(base.store, bus, base.clock)
-    fleet = Fleet(base.clock, journal.held)
+    journal = Journal(base.store, bus, base.clock, signals=base.neighbours.signals)
+    fleet = Fleet(base.clock, journal.held, base.neighbours.standing)
     bus.listen(fleet.apply)
     passwords = OneTimePasswords(base.data_dir.otp_key(), base.ids, ttl_s=config.otp_ttl_s)
     by_name = {provider.name: provider for provider in base.providers}
@@ -188,6 +207,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
     )
     drainer = DrainWorker(journal=journal, fleet=fleet)
     rules = rules_of(config)
+    canceller = CancelJob(journal=journal, fleet=fleet)
     pool = PoolKeeper(
         fleet=fleet,
         hands=PoolHands(
@@ -222,7 +242,13 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
     fleet.on_slots(dispatcher.notify)
     fleet.on_change(pool.notify)
     fleet.on_change(watch.notify)
-    bus.listen(Reactions(dispatcher, due, hub, drainer))
+    bus.listen(Reactions(dispatcher, due, hub, drainer, canceller))
+    if base.neighbours.signals is not None:
+        base.neighbours.signals.listen(
+            Topic.LOGS, lambda names: hub.notify(map(JobId, names)) if names else hub.notify_all()
+        )
+    hooks = place_hooks(base.neighbours, journal=journal, fleet=fleet, pool=pool, watch=watch)
+    hold = hold_place(base.neighbours, entry, hooks, base.ids)
     parts = SessionParts(
         journal=journal,
         fleet=fleet,
@@ -244,6 +270,8 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
         due=due,
         ender=ender,
         orphans=GiveBackOrphans(journal=journal, fleet=fleet, ids=base.ids),
+        hold=hold,
+        mover=MoveWorkers(fleet=fleet, ids=base.ids),
         stopper=StopWorkers(
             bus=bus,
             fleet=fleet,
@@ -276,7 +304,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
                 ids=base.ids,
                 difference=difference,
             ),
-            cancel=CancelJob(journal=journal, fleet=fleet),
+            cancel=canceller,
             retry=RetryJob(journal=journal),
             follow=FollowEvents(journal=journal, events=base.store, bus=bus, fleet=fleet),
             explain=ExplainPending(fleet=fleet, pool=pool),
@@ -294,7 +322,7 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
                 passwords=passwords,
                 counters=counters,
             ),
-            connect=ConnectWorker(parts, rhythm),
+            connect=ConnectWorker(parts, rhythm, doors),
             drain=drainer,
             authority=base.authority,
             counters=counters,
@@ -312,6 +340,9 @@ def build(base: Foundations, doors: Doors) -> ControlPlane:
             cluster_id=base.cluster_id,
             started_at=base.started_at,
             providers=names,
+            servers=ListServers(
+                entry=entry, standing=base.neighbours.standing, fleet=fleet, clock=base.clock
+            ),
         ),
     )
 

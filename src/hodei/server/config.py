@@ -127,8 +127,11 @@ class ServerConfig:
     `data_dir`. The output of jobs is where the jobs are; certificates stay in `data_dir`."""
     dev_mode: bool = False
     """Clients speak plaintext; loopback only."""
+    cluster_key: Path | None = None
+    """With PostgreSQL, the file with the key that opens what its servers have in common; without
+    it, cluster.key in `data_dir`."""
     name: str = ""
-    """Of this server, for people; empty means the host's name."""
+    """Of this server, among those that share a database each its own; empty means the host's name."""
     listen_host: str = "127.0.0.1"
     """Where clients connect; only loopback addresses until users can log in."""
     worker_listen_host: str = "127.0.0.1"

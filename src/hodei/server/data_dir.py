@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,9 @@ from hodei.kernel.ids import ClusterId
 
 _KEY_BYTES = 32
 _MOVED = "database-moved"
+_CLUSTER_ID = "cluster_id"
+_OTP_KEY = "otp.key"
+_ROOT = "root.pem"
 
 BELONGINGS = ("pki", "cluster_id", "otp.key", "ports.json", _MOVED)
 """What makes an installation what it is, besides its jobs and their output: files and directories."""
@@ -30,6 +34,16 @@ class DataDirError(RefusedError):
     """The directory cannot be used as it is."""
 
     code = "DATA_DIR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What makes an installation itself. All of it is secret but the id."""
+
+    cluster_id: str
+    root_pem: bytes
+    """Key and certificate."""
+    otp_key: bytes
 
 
 class DataDir:
@@ -130,11 +144,46 @@ class DataDir:
 
     def cluster_id(self, ids: IdSource) -> ClusterId:
         """The id of this installation, drawn at its first start."""
-        return ClusterId(self._kept("cluster_id", lambda: ids.new().encode()).decode().strip())
+        return ClusterId(self._kept(_CLUSTER_ID, lambda: ids.new().encode()).decode().strip())
 
     def otp_key(self) -> bytes:
         """The key by which one-time passwords are remembered."""
-        return self._kept("otp.key", lambda: secrets.token_bytes(_KEY_BYTES))
+        return self._kept(_OTP_KEY, lambda: secrets.token_bytes(_KEY_BYTES))
+
+    def identity(self) -> Identity | None:
+        """What makes the installation of this directory itself; None before its first start."""
+        try:
+            return Identity(
+                cluster_id=(self.path / _CLUSTER_ID).read_text("ascii").strip(),
+                root_pem=(self.pki / _ROOT).read_bytes(),
+                otp_key=(self.path / _OTP_KEY).read_bytes(),
+            )
+        except FileNotFoundError:
+            return None
+
+    def adopt(self, identity: Identity) -> None:
+        """Becomes one of several directories of an installation. Idempotent.
+
+        Raises:
+            DataDirError: It is of another one.
+        """
+        own = self.identity()
+        if own == identity:
+            return
+        if own is not None and (own.cluster_id, own.root_pem) != (
+            identity.cluster_id,
+            identity.root_pem,
+        ):
+            raise DataDirError(
+                f"the data directory {self.path} is of installation {own.cluster_id}, and the "
+                f"database of {identity.cluster_id}: choose another directory with --data-dir, or "
+                "another database"
+            )
+        self.pki.mkdir(mode=0o700, exist_ok=True)
+        self._write(f"{self.pki.name}/{_ROOT}", identity.root_pem)
+        self._write(_OTP_KEY, identity.otp_key)
+        # The last: from here on the directory has an identity.
+        self._write(_CLUSTER_ID, f"{identity.cluster_id}\n".encode())
 
     def port(self, name: str, configured: int) -> int:
         """The port to listen on: where 0 is configured, the one of the last start, or 0."""
@@ -162,7 +211,7 @@ class DataDir:
 
     def _write(self, name: str, content: bytes) -> None:
         """Whole or not at all, also when the machine stops in the middle."""
-        scratch = self.path / f".{name}.new"
+        scratch = (self.path / name).with_name(f".{Path(name).name}.new")
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(descriptor, content)

@@ -11,13 +11,16 @@ from hodei.api.grpc.logs import LogStreamService
 from hodei.api.grpc.worker_agent import EnrolmentService, WorkerStreamService
 from hodei.api.grpc.workers import ServerService, WorkerService
 from hodei.api.http.health import Health, health_app
-from hodei.application.provision_worker import Doors
-from hodei.kernel.ids import ProviderName
+from hodei.application.doors import Doors
+from hodei.kernel.ids import ProviderName, ServerId
+from hodei.kernel.version import VERSION
+from hodei.ports.cluster import ServerEntry
 from hodei.ports.providers import ProviderUnavailableError
 from hodei.server.addresses import Addresses
 from hodei.server.bootstrap import ControlPlane, Foundations
 from hodei.server.free_ports import free_port, is_any, is_of_this_machine
 from hodei.server.http_server import HttpServer
+from hodei.server.place import duties_of
 from hodei.server.provider_set import DOCKER
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
 
@@ -122,11 +125,26 @@ def doors_of(base: Foundations, listeners: Listeners) -> Doors:
             cluster_id=base.cluster_id,
             enroll_address=_address(host, listeners.enrolment.port),
             worker_address=_address(host, listeners.streams.port),
+            standing=base.neighbours.standing,
             by_provider=by_provider or {},
         )
 
     inside = {DOCKER: doors(base.container_host)} if base.container_host else None
     return doors(config.advertise_host or config.worker_listen_host, inside)
+
+
+def entry_of(base: Foundations, listeners: Listeners) -> ServerEntry:
+    """What the server says of itself to others; each of its lives gets an id of its own."""
+    doors = doors_of(base, listeners)
+    return ServerEntry(
+        id=ServerId(base.ids.new()),
+        name=base.neighbours.name,
+        version=VERSION,
+        address=_address(base.config.listen_host, listeners.clients.port),
+        worker_address=doors.worker_address,
+        enroll_address=doors.enroll_address,
+        offers=duties_of(base.neighbours.name, [each.name for each in base.providers]),
+    )
 
 
 def addresses_of(base: Foundations, listeners: Listeners) -> Addresses:
@@ -157,7 +175,7 @@ def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> Non
     )
     listeners.enrolment.add(
         pb_grpc.add_WorkerAgentServiceServicer_to_server,
-        EnrolmentService(plane.workers, doors.worker_address),
+        EnrolmentService(plane.workers, doors),
     )
 
 

@@ -4,11 +4,17 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
+import structlog
+
+from hodei.application.hold_duties import HoldDuties
 from hodei.application.prepare_kinds import PrepareKinds
+from hodei.kernel.errors import UnavailableError
 from hodei.lifecycle.service import BackgroundLoop
 from hodei.server.bootstrap import ControlPlane, Foundations
 from hodei.server.provider_set import kinds_ahead
 from hodei.server.upkeep import Upkeep
+
+log = structlog.get_logger()
 
 
 async def run_parts(
@@ -22,6 +28,8 @@ async def run_parts(
     Raises:
         ProviderUnavailableError: A provider that is enabled cannot be used.
     """
+    if plane.hold is not None:
+        await _join(base, plane.hold, stack, on_failure)
     await plane.journal.start()
     stack.push_async_callback(plane.journal.close)
     plane.fleet.load(await base.store.living_workers(), list(plane.journal.held.values()))
@@ -42,6 +50,8 @@ async def run_parts(
     if ahead := kinds_ahead(base.config):
         prepare = PrepareKinds(providers=base.providers, kinds=ahead)
         runs.append(("images", prepare.run))
+    if base.neighbours.shared is not None:
+        runs.append(("events of others", partial(plane.journal.feed.run, base.ids.fraction)))
     runs += [(f"watch of {p.name}", partial(plane.watch.watch, p)) for p in base.providers]
     for name, run in runs:
         loop = BackgroundLoop(name, run, on_failure=on_failure)
@@ -49,3 +59,29 @@ async def run_parts(
         stack.push_async_callback(loop.stop)
     stack.push_async_callback(plane.pool.close)
     plane.dispatcher.notify()
+
+
+async def _join(
+    base: Foundations,
+    hold: HoldDuties,
+    stack: AsyncExitStack,
+    on_failure: Callable[[str, BaseException], None],
+) -> None:
+    """Takes a place among the others: the first that is had and the last that is left."""
+    shared = base.neighbours.shared
+    assert shared is not None
+    stack.push_async_callback(shared.membership.close)
+    await hold.start()
+    stack.push_async_callback(_leave, hold)
+    for name, run in (("place", hold.run), ("signals", shared.carry_signals)):
+        loop = BackgroundLoop(name, run, on_failure=on_failure)
+        await loop.start()
+        stack.push_async_callback(loop.stop)
+
+
+async def _leave(hold: HoldDuties) -> None:
+    try:
+        await hold.leave()
+    except UnavailableError as error:
+        # They find out by themselves.
+        log.warning("place_not_left", message=str(error))

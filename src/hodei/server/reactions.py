@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hodei.application.cancel_job import CancelJob
 from hodei.application.dispatch import Dispatcher
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.log_hub import LogHub
@@ -9,6 +10,7 @@ from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.domain.jobs.events import (
     JobAssigned,
     JobCancelled,
+    JobCancelRequested,
     JobCreated,
     JobFailed,
     JobQueued,
@@ -27,14 +29,22 @@ class Reactions:
     """A listener of the bus, after the fleet.
 
     A queued job wakes the dispatcher, an assigned one goes down its worker's stream, and so does the
-    order to end after the last job; a wait wakes the clock, an end the readers of the log.
+    wish to end it, or the worker after its last; a wait wakes the clock, an end the readers of the
+    log. Whichever server decided it: what a worker has to be told, the server tells that has its
+    stream; what it does not hear, because its stream is down or moves, it is told when it is back.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, due: WakeDueJobs, hub: LogHub, drainer: DrainWorker
+        self,
+        dispatcher: Dispatcher,
+        due: WakeDueJobs,
+        hub: LogHub,
+        drainer: DrainWorker,
+        canceller: CancelJob,
     ) -> None:
         self._dispatcher = dispatcher
         self._drainer = drainer
+        self._canceller = canceller
         self._due = due
         self._hub = hub
 
@@ -44,6 +54,8 @@ class Reactions:
             match stored.event:
                 case JobAssigned():
                     self._dispatcher.deliver(stored)
+                case JobCancelRequested():
+                    self._canceller.tell(JobId(stored.stream.removeprefix("job:")))
                 case WorkerDrainRequested():
                     self._drainer.tell(WorkerId(stored.stream.removeprefix("worker:")))
                 case JobQueued():

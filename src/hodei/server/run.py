@@ -10,15 +10,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 import uvloop
 
+from hodei.application.hold_duties import HoldDuties
 from hodei.kernel.errors import HodeiError, InvalidFieldsError
 from hodei.lifecycle.logs import set_up_logs
 from hodei.ports.stores import SchemaError
 from hodei.server.addresses import Addresses, write_ready_file
-from hodei.server.bootstrap import Foundations, build, lay_foundations
+from hodei.server.bootstrap import ControlPlane, Foundations, build, lay_foundations
 from hodei.server.config import ServerConfig
 from hodei.server.config_limits import check_config
 from hodei.server.data_dir import DataDir
-from hodei.server.doors import add_services, addresses_of, doors_of, take_ports
+from hodei.server.doors import add_services, addresses_of, doors_of, entry_of, take_ports
 from hodei.server.parts import run_parts
 from hodei.server.trust_file import TrustFile
 
@@ -27,6 +28,8 @@ __all__ = ["Addresses", "running_server", "serve"]
 log = structlog.get_logger()
 
 _SWITCH_INTERVAL_S = 0.0005
+_HAND_OVER_S = 5.0
+"""What the other servers, and then the workers, get to take over at a stop."""
 _CALLS_GRACE_S = 1.0
 """What open calls of clients get to end by themselves at a stop."""
 
@@ -106,7 +109,7 @@ async def _start(
 ) -> Addresses:
     listeners = take_ports(base)
     doors = doors_of(base, listeners)
-    plane = build(base, doors)
+    plane = build(base, doors, entry_of(base, listeners))
     add_services(plane, listeners, doors)
     await run_parts(base, plane, stack, fail)
     for listener in (listeners.enrolment, listeners.streams, listeners.clients):
@@ -121,11 +124,23 @@ async def _start(
     async def drain() -> None:
         listeners.health.is_draining = True
         await listeners.clients.set_serving(serving=False)
-        if base.config.stop_workers_on_exit:
+        if plane.hold is not None and base.neighbours.standing.others:
+            await _hand_over(plane, plane.hold)
+        elif base.config.stop_workers_on_exit:
             await plane.stopper.stop(grace_s=base.config.stop_grace_s)
 
     stack.push_async_callback(drain)
     return addresses_of(base, listeners)
+
+
+async def _hand_over(plane: ControlPlane, hold: HoldDuties) -> None:
+    """Gives duties and workers to the other servers, which go on with them."""
+    try:
+        async with asyncio.timeout(_HAND_OVER_S):
+            await hold.drain()
+    except TimeoutError:
+        log.warning("duties_not_handed_over", waited_s=_HAND_OVER_S)
+    await plane.mover.move(within_s=_HAND_OVER_S)
 
 
 def _publish_trust(base: Foundations, port: int, stack: AsyncExitStack) -> None:

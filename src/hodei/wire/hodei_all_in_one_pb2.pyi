@@ -61,6 +61,14 @@ class LogStream(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LOG_STREAM_UNSPECIFIED: _ClassVar[LogStream]
     LOG_STREAM_STDOUT: _ClassVar[LogStream]
     LOG_STREAM_STDERR: _ClassVar[LogStream]
+
+class ServerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SERVER_STATE_UNSPECIFIED: _ClassVar[ServerState]
+    SERVER_STATE_LIVE: _ClassVar[ServerState]
+    SERVER_STATE_DRAINING: _ClassVar[ServerState]
+    SERVER_STATE_DEAD: _ClassVar[ServerState]
+    SERVER_STATE_ENDED: _ClassVar[ServerState]
 JOB_STATUS_PENDING: JobStatus
 JOB_STATUS_QUEUED: JobStatus
 JOB_STATUS_ASSIGNED: JobStatus
@@ -94,6 +102,11 @@ LOG_POLICY_DROP_OLDEST: LogPolicy
 LOG_STREAM_UNSPECIFIED: LogStream
 LOG_STREAM_STDOUT: LogStream
 LOG_STREAM_STDERR: LogStream
+SERVER_STATE_UNSPECIFIED: ServerState
+SERVER_STATE_LIVE: ServerState
+SERVER_STATE_DRAINING: ServerState
+SERVER_STATE_DEAD: ServerState
+SERVER_STATE_ENDED: ServerState
 
 class JobId(_message.Message):
     __slots__ = ("value",)
@@ -521,7 +534,7 @@ class WorkerStatusNotification(_message.Message):
     def __init__(self, status: _Optional[_Union[WorkerStatus, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("run_job", "cancel", "ack", "keep_alive", "welcome", "log_acks", "drain", "result_ack", "batch")
+    __slots__ = ("run_job", "cancel", "ack", "keep_alive", "welcome", "log_acks", "drain", "result_ack", "batch", "servers")
     RUN_JOB_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
@@ -531,6 +544,7 @@ class ServerMessage(_message.Message):
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     RESULT_ACK_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
     run_job: RunJobCommand
     cancel: CancelJobCommand
     ack: AckMessage
@@ -540,7 +554,8 @@ class ServerMessage(_message.Message):
     drain: Drain
     result_ack: ResultAck
     batch: ServerMessageBatch
-    def __init__(self, run_job: _Optional[_Union[RunJobCommand, _Mapping]] = ..., cancel: _Optional[_Union[CancelJobCommand, _Mapping]] = ..., ack: _Optional[_Union[AckMessage, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAliveMessage, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., log_acks: _Optional[_Union[LogAcks, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., batch: _Optional[_Union[ServerMessageBatch, _Mapping]] = ...) -> None: ...
+    servers: Servers
+    def __init__(self, run_job: _Optional[_Union[RunJobCommand, _Mapping]] = ..., cancel: _Optional[_Union[CancelJobCommand, _Mapping]] = ..., ack: _Optional[_Union[AckMessage, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAliveMessage, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., log_acks: _Optional[_Union[LogAcks, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., batch: _Optional[_Union[ServerMessageBatch, _Mapping]] = ..., servers: _Optional[_Union[Servers, _Mapping]] = ...) -> None: ...
 
 class RunJobCommand(_message.Message):
     __slots__ = ("job_id", "command", "env", "inputs", "outputs", "timeout_ms", "working_dir", "stdin", "secrets_json", "attempt", "token", "options")
@@ -1353,6 +1368,12 @@ class ServerMessageBatch(_message.Message):
     messages: _containers.RepeatedCompositeFieldContainer[ServerMessage]
     def __init__(self, messages: _Optional[_Iterable[_Union[ServerMessage, _Mapping]]] = ...) -> None: ...
 
+class Servers(_message.Message):
+    __slots__ = ("worker_addresses",)
+    WORKER_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    worker_addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ResultAck(_message.Message):
     __slots__ = ("job_id", "attempt", "recorded")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
@@ -1543,3 +1564,43 @@ class GetServerInfoResponse(_message.Message):
     position: str
     counters: _containers.ScalarMap[str, int]
     def __init__(self, version: _Optional[str] = ..., cluster_id: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., providers: _Optional[_Iterable[str]] = ..., position: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class ListServersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListServersResponse(_message.Message):
+    __slots__ = ("servers",)
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    servers: _containers.RepeatedCompositeFieldContainer[ServerResource]
+    def __init__(self, servers: _Optional[_Iterable[_Union[ServerResource, _Mapping]]] = ...) -> None: ...
+
+class ServerResource(_message.Message):
+    __slots__ = ("id", "name", "state", "version", "address", "worker_address", "enroll_address", "started_at", "heartbeat_at", "ended_at", "streams", "duties", "is_self")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ENROLL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    DUTIES_FIELD_NUMBER: _ClassVar[int]
+    IS_SELF_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    state: ServerState
+    version: str
+    address: str
+    worker_address: str
+    enroll_address: str
+    started_at: _timestamp_pb2.Timestamp
+    heartbeat_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    streams: int
+    duties: _containers.RepeatedScalarFieldContainer[str]
+    is_self: bool
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., worker_address: _Optional[str] = ..., enroll_address: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., streams: _Optional[int] = ..., duties: _Optional[_Iterable[str]] = ..., is_self: _Optional[bool] = ...) -> None: ...

@@ -1018,6 +1018,11 @@ class ServerServiceStub:
                 request_serializer=hodei_dot_hodei__all__in__one__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=hodei_dot_hodei__all__in__one__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.ListServers = channel.unary_unary(
+                '/hodei.ServerService/ListServers',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.ListServersRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.ListServersResponse.FromString,
+                _registered_method=True)
 
 
 class ServerServiceServicer:
@@ -1029,6 +1034,13 @@ class ServerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListServers(self, request, context):
+        """The servers that share this one's database, and those that did until lately.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1036,6 +1048,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=hodei_dot_hodei__all__in__one__pb2.GetServerInfoRequest.FromString,
                     response_serializer=hodei_dot_hodei__all__in__one__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'ListServers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListServers,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.ListServersRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.ListServersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1065,6 +1082,33 @@ class ServerService:
             '/hodei.ServerService/GetServerInfo',
             hodei_dot_hodei__all__in__one__pb2.GetServerInfoRequest.SerializeToString,
             hodei_dot_hodei__all__in__one__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListServers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.ServerService/ListServers',
+            hodei_dot_hodei__all__in__one__pb2.ListServersRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.ListServersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -198,6 +198,12 @@ class FileCertificateAuthority:
         return self._state.intermediate
 
 
+def new_root_pem(now: datetime) -> bytes:
+    """A root that is not in a directory yet: its key and its certificate, as `root.pem` has them."""
+    root = certificates.make_root(now)
+    return root.key_pem + root.certificate_pem
+
+
 def _is_any_due(state: _State, now: datetime) -> bool:
     pairs = (state.intermediate, state.server)
     return any(certificates.is_due(pair.certificate, now) for pair in pairs)

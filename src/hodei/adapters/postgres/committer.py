@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from hodei.kernel.errors import HodeiError
+from hodei.kernel.ids import ServerId
 from hodei.lifecycle.service import TaskSet
 from hodei.lifecycle.wake import Wake
 from hodei.ports.stores import StoreUnavailableError
@@ -33,6 +34,11 @@ _RECONNECT_S: Final = 5.0
 database takes a second or two. While it stays away, each later group is told at once."""
 _TRY_AGAIN_S: Final = 0.1
 
+_NO_MEMBER: Final = (
+    "this server has lost its place among those that share the database, and may write nothing "
+    "before it has joined them again"
+)
+
 Outcome = int | tuple[str, ...]
 """The position of a batch's first event, or the streams that conflict."""
 
@@ -56,14 +62,20 @@ class Committer:
         connection: Is the committer's own from here on.
         connect: Makes the next one when that is lost.
         url: For what is said of failures.
+        member: As which server it commits; nothing, while that is none. Without it nobody asks.
     """
 
     def __init__(
-        self, connection: Connection, connect: Callable[[], Awaitable[Connection]], url: str
+        self,
+        connection: Connection,
+        connect: Callable[[], Awaitable[Connection]],
+        url: str,
+        member: Callable[[], ServerId | None] | None,
     ) -> None:
         self._connection: Connection | None = connection
         self._connect = connect
         self._url = url
+        self._member = member
         self._was_connected = True
         self._requests: deque[_Request] = deque()
         self._wake = Wake()
@@ -118,7 +130,7 @@ class Committer:
         try:
             outcomes = await self._commit([each.batch for each in group])
         except Exception as error:  # noqa: BLE001 - handed to the caller; the task serves others
-            if len(group) > 1 and not isinstance(error, _GoneError):
+            if len(group) > 1 and not isinstance(error, _GoneError | NoMemberError):
                 # One batch that cannot be written must not take the others with it.
                 for each in group:
                     await self._serve([each])
@@ -135,7 +147,7 @@ class Committer:
         Raises:
             _GoneError: There is no connection, or the second was lost too.
         """
-        attempt = _Attempt(batches)
+        attempt = _Attempt(batches, self._member_now())
         try:
             return await self._try(attempt)
         except _LostError as lost:
@@ -144,6 +156,13 @@ class Committer:
             return await self._try(attempt)
         except _LostError as lost:
             raise _GoneError(f"{lost}{attempt.doubt}") from lost
+
+    def _member_now(self) -> ServerId | None:
+        if self._member is None:
+            return None
+        if (member := self._member()) is None:
+            raise NoMemberError(_NO_MEMBER)
+        return member
 
     async def _try(self, attempt: "_Attempt") -> list[Outcome]:
         connection = await self._connected(attempt)
@@ -155,6 +174,8 @@ class Committer:
                 raise failure from error
             self._connection = None
             raise _LostError(str(failure)) from error
+        except NoMemberError:
+            raise
         except BaseException:
             # Whatever it was, this connection is in the middle of something.
             connection.terminate()
@@ -182,6 +203,12 @@ class _LostError(Exception):
     """The connection was lost over a commit."""
 
 
+class NoMemberError(StoreUnavailableError):
+    """Others have taken this server for dead, and over what it did."""
+
+    code = "NO_MEMBER"
+
+
 class _GoneError(StoreUnavailableError):
     """The database is not there."""
 
@@ -189,8 +216,9 @@ class _GoneError(StoreUnavailableError):
 class _Attempt:
     """A group on its way into the database, on one connection or on the next."""
 
-    def __init__(self, batches: Sequence[PreparedBatch]) -> None:
+    def __init__(self, batches: Sequence[PreparedBatch], member: ServerId | None) -> None:
         self._batches = batches
+        self._member = member
         self._sent: _Sent | None = None
 
     @property
@@ -219,13 +247,21 @@ class _Attempt:
     async def _empty_plan(self, connection: Connection) -> GroupPlan:
         heads: dict[str, dict[str, Head]] = {"job": {}, "worker": {}}
         last_position = 0
+        is_member = self._member is None
         job_ids = [job.row.id for batch in self._batches for job in batch.jobs]
         worker_ids = [worker.row.id for batch in self._batches for worker in batch.workers]
-        for kind, id_, *head in await connection.fetch(_SQL["heads"], job_ids, worker_ids):
+        for kind, id_, *head in await connection.fetch(
+            _SQL["heads"], job_ids, worker_ids, self._member
+        ):
             if kind == "last":
                 last_position = head[0]
+            elif kind == "member":
+                is_member = True
             else:
                 heads[kind][id_] = Head(*head)
+        if not is_member:
+            await connection.execute("ROLLBACK")
+            raise NoMemberError(_NO_MEMBER)
         return GroupPlan(last_position=last_position, jobs=heads["job"], workers=heads["worker"])
 
     async def _planned(

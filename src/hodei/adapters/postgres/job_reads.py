@@ -26,7 +26,6 @@ def picked_by(pick: LiteralString) -> LiteralString:
 
 
 _LOAD: Final = picked_by(_SQL["pick_by_id"])
-_FIRST: Final = picked_by(_SQL["pick_first"])
 _CLAIM: Final = picked_by(_SQL["pick_claimable"])
 _HELD: Final = picked_by(_SQL["pick_held"])
 _HELD_BY: Final = picked_by(_SQL["pick_held_by"])
@@ -37,11 +36,6 @@ async def load_jobs(readers: Readers, ids: Sequence[JobId]) -> dict[JobId, Job]:
     """See `JobStore.load_jobs`."""
     found = await _picked(readers, _LOAD, list(ids))
     return {job.id: job for job in found.values()}
-
-
-async def first_queued(readers: Readers, demand_ids: Sequence[str], limit: int) -> list[Job]:
-    """See `JobStore.claimable`, for the only one that asks."""
-    return _first_first(await _picked(readers, _FIRST, list(demand_ids), limit))
 
 
 async def claim(

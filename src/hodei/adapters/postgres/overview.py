@@ -8,7 +8,6 @@ from hodei.wire.instants import from_micros
 
 from . import schema
 from .connection import connect, translated_errors
-from .sole_server import user_of
 
 _COUNTS: Final = """
 SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM jobs), (SELECT count(*) FROM workers),
@@ -19,6 +18,10 @@ SELECT coalesce(sum(size), 0)::bigint, min(stored_at) FROM log_segments
 """
 _LOGS_SINCE: Final = "0010"
 """The first schema that has them."""
+_USERS: Final = """
+SELECT coalesce(string_agg(name, ', ' ORDER BY name), '') FROM servers WHERE ended_at IS NULL
+"""
+_SERVERS_SINCE: Final = "0020"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Overview:
     """Of the output of jobs, as it is stored."""
     oldest_log_at: datetime | None
     used_by: str
-    """The server that uses it now; empty for none."""
+    """The servers that use it now, by name; empty for none."""
 
 
 async def overview(url: str) -> Overview:
@@ -55,7 +58,8 @@ async def overview(url: str) -> Overview:
             has_logs = found.revision >= _LOGS_SINCE
             row = await connection.fetchrow(_LOGS) if has_logs else None
             log_bytes, oldest_log = row or (0, None)
-            used_by = await user_of(connection)
+            has_servers = found.revision >= _SERVERS_SINCE
+            used_by = str(await connection.fetchval(_USERS)) if has_servers else ""
     finally:
         await connection.close()
     return Overview(

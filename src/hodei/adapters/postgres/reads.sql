@@ -23,20 +23,10 @@ FROM picked JOIN attempts AS attempt ON attempt.job = picked.position
 -- name: pick_by_id
 SELECT position FROM jobs WHERE id = ANY($1::text[])
 
--- name: pick_first
--- The first of each demand ($1), then the first of all ($2).
-SELECT queued.position
-FROM (SELECT DISTINCT unnest($1::text[]) AS demand_id) AS wanted CROSS JOIN LATERAL (
-    SELECT job.position, job.priority FROM jobs AS job
-    WHERE job.state = 'QUEUED' AND job.demand_id = wanted.demand_id
-    ORDER BY job.priority DESC, job.position LIMIT $2
-) AS queued
-ORDER BY queued.priority DESC, queued.position LIMIT $2
-
 -- name: pick_claimable
--- The same, of what is nobody's: what another holder than this one ($3)
--- has reserved, or is just reserving or changing, is passed over; the rest is this one's for some
--- seconds ($4), by the database's time.
+-- The first of each demand ($1), then the first of all ($2), of what is nobody's: what another holder
+-- than this one ($3) has reserved, or is just reserving or changing, is passed over; the rest is this
+-- one's for some seconds ($4), by the database's time.
 WITH chosen AS MATERIALIZED (
     SELECT queued.position
     FROM (SELECT DISTINCT unnest($1::text[]) AS demand_id) AS wanted CROSS JOIN LATERAL (

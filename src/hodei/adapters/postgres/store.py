@@ -1,13 +1,13 @@
 """The store over one PostgreSQL database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from hodei.domain.jobs.job import Job
 from hodei.domain.workers.worker import Worker
-from hodei.kernel.ids import JobId, Position, WorkerId
+from hodei.kernel.ids import JobId, Position, ServerId, WorkerId
 from hodei.ports.stores import (
     Batch,
     Committed,
@@ -25,7 +25,7 @@ from . import event_reads, history, job_list, job_reads, schema, worker_reads
 from .committer import Committer
 from .connection import Connection, connect, translated_errors
 from .reader import Readers
-from .sole_server import require_sole, session_name
+from .session_names import session_name
 
 _MADE_INLINE: Final = 32
 """Writes of a batch whose rows and events are made on the event loop, at about 25 µs each; those of a
@@ -40,7 +40,7 @@ class PostgresStore:
     """Implements `hodei.ports.stores.Store`. Made by `open`, ended by `close`."""
 
     def __init__(
-        self, committer: Committer, readers: Readers, *, holder: str, reserved_s: float | None
+        self, committer: Committer, readers: Readers, *, holder: str, reserved_s: float
     ) -> None:
         self._committer = committer
         self._readers = readers
@@ -49,26 +49,31 @@ class PostgresStore:
 
     @classmethod
     async def open(
-        cls, url: str, *, server: str = "", sole: bool = False, reserved_s: float = _RESERVED_S
+        cls,
+        url: str,
+        *,
+        server: str = "",
+        member: Callable[[], ServerId | None] | None = None,
+        reserved_s: float = _RESERVED_S,
     ) -> "PostgresStore":
         """Connects to a database that has its tables.
 
         Args:
             url: `postgresql://user:password@host:port/database`.
-            server: The name of this server, for those who look at the database.
-            sole: Whether no other that asks for this may use the database meanwhile.
-            reserved_s: How long what `claimable` gave is kept for this store, unless it is the sole
-                one.
+            server: The name of this server; what it had reserved before it was started again it
+                may have at once.
+            member: As which of those that share the database it commits, asked at every commit:
+                nothing is committed for one that is none, or no more. Without it nobody asks.
+            reserved_s: How long what `claimable` gave is kept for this store.
 
         Raises:
             SchemaError: Its schema is not one that this code can use.
-            DatabaseInUseError: Another server has it and `sole` is asked for.
             StoreUnavailableError: It cannot be reached.
         """
         name = session_name(server)
 
         async def connect_committer() -> Connection:
-            return await _connect(url, name, sole=sole)
+            return await _connect(url, name)
 
         connection = await connect_committer()
         try:
@@ -76,8 +81,8 @@ class PostgresStore:
         except BaseException:
             connection.terminate()
             raise
-        committer = Committer(connection, connect_committer, url)
-        return cls(committer, readers, holder=name, reserved_s=None if sole else reserved_s)
+        committer = Committer(connection, connect_committer, url, member)
+        return cls(committer, readers, holder=server or name, reserved_s=reserved_s)
 
     async def close(self) -> None:
         """See `EventStore.close`."""
@@ -123,9 +128,6 @@ class PostgresStore:
 
     async def claimable(self, demand_ids: Sequence[str], *, limit: int) -> list[Job]:
         """See `JobStore.claimable`; a store that asks again gets what it was given again."""
-        if self._reserved_s is None:
-            # Nothing to keep from others, and nothing to run out after a crash.
-            return await job_reads.first_queued(self._readers, demand_ids, limit)
         return await job_reads.claim(
             self._readers, demand_ids, limit, holder=self._holder, for_s=self._reserved_s
         )
@@ -167,13 +169,11 @@ class PostgresStore:
         return await history.remove(self._readers, streams, ended_before)
 
 
-async def _connect(url: str, name: str, *, sole: bool) -> Connection:
+async def _connect(url: str, name: str) -> Connection:
     connection = await connect(url, application_name=name)
     try:
         with translated_errors(url):
             schema.require_usable(await schema.read_schema(connection))
-            if sole:
-                await require_sole(connection, name)
     except BaseException:
         connection.terminate()
         raise

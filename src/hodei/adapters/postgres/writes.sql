@@ -15,7 +15,8 @@ SELECT pg_advisory_xact_lock(448545449321)
 SET LOCAL idle_in_transaction_session_timeout = '60s'
 
 -- name: heads
--- Of jobs ($1) and workers ($2), and the last position that was given.
+-- Of jobs ($1) and workers ($2), the last position that was given, and whether the server that
+-- commits ($3) is a member: whoever takes over from one ends it under the same lock, before.
 SELECT 'job' AS kind, id, position, version,
     CASE state WHEN 'QUEUED' THEN demand_id ELSE '' END AS queued_demand
 FROM jobs WHERE id = ANY($1::text[])
@@ -23,6 +24,8 @@ UNION ALL
 SELECT 'worker', id, position, version, '' FROM workers WHERE id = ANY($2::text[])
 UNION ALL
 SELECT 'last', '', last_value, 0, '' FROM event_positions
+UNION ALL
+SELECT 'member', id, 0, 0, '' FROM servers WHERE id = $3 AND ended_at IS NULL
 
 -- name: is_stored
 -- Whether this very event is at its position.

@@ -10,6 +10,7 @@ from hodei.agent.reactor.effects import (
     Connect,
     Effect,
     Exit,
+    KnowServers,
     Note,
     RenewCertificate,
     Send,
@@ -29,6 +30,7 @@ from hodei.agent.reactor.events import (
     RenewalFailed,
     ResultAcked,
     RunJobReceived,
+    ServersKnown,
     SessionEvent,
     SigTerm,
     SlotLost,
@@ -242,6 +244,8 @@ class Reactor:
                 self._connect()
             case Welcomed():
                 self._welcome(event, now)
+            case ServersKnown():
+                self._effects.append(KnowServers(worker_addresses=event.worker_addresses))
             case StreamLost():
                 self._lose(now)
                 delay = self.session.next_retry_s(event.chance)
@@ -258,7 +262,7 @@ class Reactor:
             case CertificateRenewed():
                 self.session.renew_after_s = event.renew_after_s
                 self._arm(RENEW, now + event.renew_after_s)
-                self._move(now)
+                self._move(now, elsewhere=False)
             case RenewalFailed():
                 shortest, longest = RENEWAL_RETRY_S
                 delay = min(max(self.session.renew_after_s / 20, shortest), longest)
@@ -298,15 +302,15 @@ class Reactor:
         patience_s = max(self._limits.agent_timeout_s, self.attempts.longest_patience_s())
         self._arm(SERVERLESS, now + patience_s)
 
-    def _connect(self) -> None:
+    def _connect(self, *, elsewhere: bool = False) -> None:
         hello = Hello(session_epoch=self.session.epoch, held=self.attempts.held())
-        self._effects.append(Connect(hello=hello))
+        self._effects.append(Connect(hello=hello, elsewhere=elsewhere))
 
-    def _move(self, now: float) -> None:
+    def _move(self, now: float, *, elsewhere: bool) -> None:
         """Goes on over a new stream."""
         self._lose(now)
         self._effects.append(CancelTimer(timer=RECONNECT))
-        self._connect()
+        self._connect(elsewhere=elsewhere)
 
     def _beat(self, now: float) -> None:
         message = Heartbeat(
@@ -389,7 +393,7 @@ class Reactor:
         elif event.timer == RECONNECT:
             self._connect()
         elif event.timer == MOVE:
-            self._move(now)
+            self._move(now, elsewhere=True)
         elif event.timer == RENEW:
             self._renew()
         elif event.timer == SERVERLESS:

@@ -11,6 +11,8 @@ class Connect:
     """Close the stream that may be open, and open a new one; say `hello` on it."""
 
     hello: Hello
+    elsewhere: bool = False
+    """At another server than the one before, where there is another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,13 @@ class RenewCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnowServers:
+    """Take these addresses for the next connection."""
+
+    worker_addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """Send what waits, close the stream, end the process."""
 
@@ -139,6 +148,7 @@ Effect = (
     | DropSpool
     | ForgetJob
     | RenewCertificate
+    | KnowServers
     | Exit
     | Note
 )

@@ -76,6 +76,13 @@ class Welcomed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServersKnown:
+    """Where streams may go from now on."""
+
+    worker_addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLost:
     """The stream ended, or could not be opened; it is worth another try."""
 
@@ -255,6 +262,7 @@ class Unspooled:
 SessionEvent = (
     Enrolled
     | Welcomed
+    | ServersKnown
     | StreamLost
     | StreamRefused
     | DrainReceived

@@ -17,6 +17,7 @@ from hodei.application.links import (
     Result,
     ResultTaken,
     Run,
+    Servers,
     Started,
     ToWorker,
     Usage,
@@ -98,7 +99,7 @@ def decode(message: pb.WorkerMessage, received_at: datetime) -> Iterator[FromWor
             yield None
 
 
-def encode(message: ToWorker) -> pb.ServerMessage:
+def encode(message: ToWorker) -> pb.ServerMessage:  # noqa: PLR0911 - one arm a message
     """A message for the stream."""
     match message:
         case Run():
@@ -133,6 +134,8 @@ def encode(message: ToWorker) -> pb.ServerMessage:
                     reconnect_after=to_duration(message.reconnect_after_s),
                 )
             )
+        case Servers():
+            return pb.ServerMessage(servers=pb.Servers(worker_addresses=message.worker_addresses))
         case Welcome():
             return pb.ServerMessage(welcome=_welcome(message))
         case _:

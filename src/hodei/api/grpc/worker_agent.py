@@ -18,6 +18,7 @@ from hodei.api.grpc.stream_link import StreamLink
 from hodei.api.grpc.stream_messages import decode, decode_hello, encode
 from hodei.application.connect_worker import ConnectWorker
 from hodei.application.counters import Counters
+from hodei.application.doors import Doors
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.enroll_worker import EnrollWorker
 from hodei.application.session import WorkerSession
@@ -61,9 +62,9 @@ class WorkerUseCases:
 class EnrolmentService(pb_grpc.WorkerAgentServiceServicer):
     """`Register`, on the listener without client certificates; the rest is not served there."""
 
-    def __init__(self, cases: WorkerUseCases, worker_address: str) -> None:
+    def __init__(self, cases: WorkerUseCases, doors: Doors) -> None:
         self._cases = cases
-        self._worker_address = worker_address
+        self._doors = doors
 
     @unary
     async def Register(
@@ -91,7 +92,7 @@ class EnrolmentService(pb_grpc.WorkerAgentServiceServicer):
             registration_time=to_timestamp(self._cases.clock.now()),
             chain_pem=enrolled.chain_pem,
             ca_bundle_pem=self._cases.authority.bundle_pem,
-            worker_address=self._worker_address,
+            worker_address=self._doors.of(enrolled.worker.provider).worker_addresses(),
             session_epoch=enrolled.worker.session_epoch,
         )
 

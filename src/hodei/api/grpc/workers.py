@@ -13,6 +13,7 @@ from hodei.api.grpc.refusals import unary
 from hodei.application.counters import Counters
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet
+from hodei.application.list_servers import ListedServer, ListServers
 from hodei.application.provision_worker import ProvisionWorker
 from hodei.domain.jobs.limits import check_labels, check_line, require_line
 from hodei.domain.workers.worker import Worker
@@ -48,6 +49,7 @@ class OperatorUseCases:
     cluster_id: ClusterId
     started_at: datetime
     providers: tuple[str, ...]
+    servers: ListServers
 
 
 class WorkerService(pb_grpc.WorkerServiceServicer):
@@ -121,6 +123,9 @@ class WorkerService(pb_grpc.WorkerServiceServicer):
         if member is None:
             return worker_resource(worker, held_jobs=(), connected=False)
         silent = timedelta(seconds=self._cases.clock.monotonic() - member.last_seen)
+        if member.is_elsewhere:
+            # When it was heard last, and what it uses, the server knows that has its stream.
+            return worker_resource(worker, held_jobs=tuple(member.jobs), connected=True)
         return worker_resource(
             worker,
             held_jobs=tuple(member.jobs),
@@ -153,3 +158,31 @@ class ServerService(pb_grpc.ServerServiceServicer):
             position=encode_position(await self._cases.events.last_position()),
             counters=self._cases.counters.snapshot(),
         )
+
+    @unary
+    async def ListServers(
+        self, request: pb.ListServersRequest, context: Context
+    ) -> pb.ListServersResponse:
+        """The servers that share the database, and those that did until lately."""
+        return pb.ListServersResponse(
+            servers=[_server_resource(each) for each in self._cases.servers.list()]
+        )
+
+
+def _server_resource(server: ListedServer) -> pb.ServerResource:
+    entry = server.entry
+    return pb.ServerResource(
+        id=entry.id,
+        name=entry.name,
+        state=f"SERVER_STATE_{server.state}",
+        version=entry.version,
+        address=entry.address,
+        worker_address=entry.worker_address,
+        enroll_address=entry.enroll_address,
+        started_at=to_timestamp(server.started_at),
+        heartbeat_at=to_timestamp(server.heartbeat_at),
+        ended_at=None if server.ended_at is None else to_timestamp(server.ended_at),
+        streams=server.streams,
+        duties=server.duties,
+        is_self=server.is_self,
+    )

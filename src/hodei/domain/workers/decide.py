@@ -88,16 +88,18 @@ def connect(worker: Worker, ready: WorkerReady, *, is_outdated: bool = False) ->
         raise WrongStateError(f"worker {worker.id} has ended as {worker.state}")
     if worker.ready_at is None and worker.state is not WorkerState.DRAINING:
         return [ready]
-    reconnected = WorkerReconnected(session_epoch=ready.session_epoch)
+    reconnected = WorkerReconnected(session_epoch=ready.session_epoch, server=ready.server)
     leaving = drain(worker, by="the server: its agent is outdated") if is_outdated else []
     return [reconnected, *leaving]
 
 
-def disconnect(worker: Worker, *, session_epoch: int, message: str) -> list[WorkerEvent]:
+def disconnect(
+    worker: Worker, *, session_epoch: int, message: str, silent_s: float = 0.0
+) -> list[WorkerEvent]:
     """A stream of the worker is down; one that a newer stream has replaced changes nothing."""
     if worker.has_ended or not worker.connected or worker.session_epoch != session_epoch:
         return []
-    return [WorkerDisconnected(message=message)]
+    return [WorkerDisconnected(message=message, silent_s=silent_s)]
 
 
 def drain(worker: Worker, *, by: str) -> list[WorkerEvent]:

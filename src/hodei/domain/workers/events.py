@@ -7,7 +7,7 @@ from hodei.domain.jobs.reasons import Reason
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.placement.taints import Taint
-from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.kernel.ids import JobId, ProviderName, ServerId, WorkerId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,9 @@ class WorkerProvisioningRequested:
     """What it is made for; None where all workers of the provider are alike."""
     max_jobs: int = 0
     """It leaves after so many jobs; 0 is no limit."""
+    home: str = ""
+    """The name of the server on whose host its instance lives, and which alone can see it. Empty
+    where every server can, and where there is only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class WorkerReady:
     agent_version: str
     hostname: str
     name: str
+    server: ServerId | None = None
+    """That has the stream; None where there is only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,8 @@ class WorkerDisconnected:
     """Its stream is down; its jobs run on until its lease ends."""
 
     message: str
+    silent_s: float = 0.0
+    """For how long it had said nothing by then: its lease runs from its last word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +107,8 @@ class WorkerReconnected:
     """A new stream is up; older ones are cut."""
 
     session_epoch: int
+    server: ServerId | None = None
+    """As in WorkerReady."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

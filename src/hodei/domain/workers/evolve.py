@@ -50,6 +50,7 @@ def evolve(worker: Worker | None, event: WorkerEvent, at: datetime) -> Worker:
             for_job=event.for_job,
             kind=event.kind,
             max_jobs=event.max_jobs,
+            home=event.home,
         )
     if worker is None:
         raise BrokenError(f"{type(event).__name__} comes before WorkerProvisioningRequested")
@@ -90,6 +91,7 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
                 _move(worker, WorkerState.READY),
                 session_epoch=event.session_epoch,
                 connected=True,
+                server=event.server,
                 ready_at=at,
                 slots=event.slots,
                 labels=event.labels,
@@ -102,7 +104,9 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
         case WorkerDisconnected():
             return replace(worker, connected=False)
         case WorkerReconnected():
-            return replace(worker, connected=True, session_epoch=event.session_epoch)
+            return replace(
+                worker, connected=True, session_epoch=event.session_epoch, server=event.server
+            )
         case WorkerDrainRequested():
             return _move(worker, WorkerState.DRAINING)
         case WorkerStopped():

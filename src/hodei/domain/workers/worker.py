@@ -9,7 +9,7 @@ from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.placement.taints import Taint
 from hodei.domain.workers.events import EnrolmentOffer, WorkerRegistered
 from hodei.domain.workers.states import ENDED, WorkerState
-from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.kernel.ids import JobId, ProviderName, ServerId, WorkerId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,8 @@ class Worker:
     """What it was made for; None where all workers of its provider are alike."""
     max_jobs: int = 0
     """It leaves after so many jobs; 0 is no limit."""
+    home: str = ""
+    """The name of the server on whose host its instance lives; empty where that is no matter."""
     handle: dict[str, str] | None = None
     """None until the provider has made the instance, and for static workers."""
     registration: Registration | None = None
@@ -51,6 +53,8 @@ class Worker:
     """Of its newest stream; 0 before the first."""
     connected: bool = False
     """Whether a stream of it was up when the last event was written."""
+    server: ServerId | None = None
+    """That had its newest stream; None where there is only one."""
     ready_at: datetime | None = None
     ended_at: datetime | None = None
     reason: Reason | None = None

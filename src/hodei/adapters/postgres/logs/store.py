@@ -10,7 +10,7 @@ from hodei.adapters.postgres import schema
 from hodei.adapters.postgres.connection import Connection, connect, translated_errors
 from hodei.adapters.postgres.named_sql import load
 from hodei.adapters.postgres.reader import Readers
-from hodei.adapters.postgres.sole_server import session_name
+from hodei.adapters.postgres.session_names import session_name
 from hodei.domain.logs import LogChunk, LogEntry, LogStream
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId

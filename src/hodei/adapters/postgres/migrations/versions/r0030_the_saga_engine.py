@@ -7,7 +7,7 @@ microseconds since 1970 in UTC, as everywhere.
 from alembic import op
 
 revision = "0030"
-down_revision = "0010"
+down_revision = "0020"
 
 _STATEMENTS = (
     """

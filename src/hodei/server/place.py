@@ -1,0 +1,56 @@
+"""A server's place among others, and all that depends on it."""
+
+from hodei.application.fleet import Fleet
+from hodei.application.forget_streams import ForgetStreams
+from hodei.application.hold_duties import HoldDuties, PlaceHooks
+from hodei.application.journal import Journal
+from hodei.application.keep_pool import PoolKeeper
+from hodei.application.provision_worker import STATIC_PROVIDER
+from hodei.application.watch_workers import WatchWorkers
+from hodei.domain.cluster.duties import CLOCK, UPKEEP, Duty, host_duty, provider_duty
+from hodei.kernel.clock import IdSource
+from hodei.kernel.ids import ProviderName
+from hodei.ports.cluster import ClusterView, ServerEntry
+from hodei.server.neighbours import Neighbours
+
+
+def duties_of(name: str, providers: list[ProviderName]) -> tuple[Duty, ...]:
+    """What a server of this name with these providers can do."""
+    kept = [provider_duty(provider) for provider in (*providers, STATIC_PROVIDER)]
+    return (CLOCK, UPKEEP, host_duty(name), *kept)
+
+
+def place_hooks(
+    neighbours: Neighbours, *, journal: Journal, fleet: Fleet, pool: PoolKeeper, watch: WatchWorkers
+) -> PlaceHooks:
+    """What depends on the place."""
+    shared = neighbours.shared
+    forgetter = ForgetStreams(journal=journal, fleet=fleet)
+
+    async def let_go() -> None:
+        await pool.let_go()
+        await watch.close()
+        fleet.cut_streams("this server has lost its place among the others")
+
+    async def looked(view: ClusterView) -> None:
+        if shared is not None:
+            shared.clock.follow(view.at)
+        await forgetter.forget()
+
+    return PlaceHooks(streams=fleet.streams, let_go=let_go, looked=looked)
+
+
+def hold_place(
+    neighbours: Neighbours, entry: ServerEntry, hooks: PlaceHooks, ids: IdSource
+) -> HoldDuties | None:
+    """The part that keeps the place; None where there are no others."""
+    if (shared := neighbours.shared) is None:
+        return None
+    return HoldDuties(
+        membership=shared.membership,
+        standing=neighbours.standing,
+        entry=entry,
+        clock=neighbours.clock,
+        ids=ids,
+        hooks=hooks,
+    )
