@@ -407,7 +407,9 @@ async def test_a_start_gives_back_jobs_whose_worker_ended_in_the_moment_of_a_cra
 
 def at_version(plane: Plane, version: str) -> ConnectWorker:
     """The same, at a server of this version."""
-    return ConnectWorker(plane.parts, Rhythm(heartbeat_interval_s=15, lease_s=60), version=version)
+    return ConnectWorker(
+        plane.parts, Rhythm(heartbeat_interval_s=15, lease_s=60), plane.doors, version=version
+    )
 
 
 async def test_an_agent_of_the_release_before_finishes_its_job_and_goes(plane: Plane) -> None:

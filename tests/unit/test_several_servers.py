@@ -179,6 +179,22 @@ class TestWorkers:
         assert len(agent.link.of(Welcome)) == 1
 
 
+class TestTheQueue:
+    async def test_of_one_server_is_that_of_all(self, pair: tuple[Plane, Plane], air: Air) -> None:
+        a, b = pair
+        [job_id] = await a.submit()
+        await a.settle()
+        waiting = [each.first_job for each in b.pool._waiting]
+        air.is_silent = True
+        agent = await a.static_agent()
+        await a.settle()
+        await agent.say(result(agent.link.of(Run)[0].job))
+        # The whole of it is told at once: there is no job to be loaded any more.
+        b.journal.feed.look()
+        await b.settle()
+        assert (waiting, b.pool._waiting) == ([job_id], [])
+
+
 class TestSilence:
     async def test_of_a_worker_is_no_matter_of_a_server_that_does_not_hear_it(
         self, pair: tuple[Plane, Plane], air: Air

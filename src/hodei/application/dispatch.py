@@ -96,7 +96,7 @@ class Dispatcher:
         self._some_are_reserved = False
         self._may_be_orphans = False
         self._fits = Fits()
-        journal.watch_queue(see=self._head.see, lose_track=self.look_anew)
+        journal.watch_queue(see=self._head.see, lose_track=self.look_anew, leave=self._leave)
 
     def notify(self) -> None:
         """Says that jobs or slots may have come."""
@@ -106,6 +106,10 @@ class Dispatcher:
         """Says that the queue may have changed otherwise than by this server's commits."""
         self._head.clear()
         self._wake.notify()
+
+    def _leave(self, job_id: JobId) -> None:
+        if self._head.leave(job_id):
+            self._wake.notify()
 
     async def run(self) -> None:
         """Assigns until it is cancelled."""

@@ -30,17 +30,26 @@ class HeldJobs:
         """As they are stored. Read only; the same mapping for good."""
         self._see: list[Callable[[Job], None]] = []
         self._lose_track: list[Callable[[], None]] = []
+        self._leave: list[Callable[[JobId], None]] = []
 
-    def listen(self, *, see: Callable[[Job], None], lose_track: Callable[[], None]) -> None:
+    def listen(
+        self,
+        *,
+        see: Callable[[Job], None],
+        lose_track: Callable[[], None],
+        leave: Callable[[JobId], None],
+    ) -> None:
         """Tells somebody who keeps other jobs at hand.
 
         Args:
             see: Is given every job as it was just stored, held or not, before its events are told.
             lose_track: Is called when jobs were queued that nobody has seen: by others, or by a
                 commit whose answer was lost.
+            leave: Is given jobs that others have taken from the queue, unless they are seen.
         """
         self._see.append(see)
         self._lose_track.append(lose_track)
+        self._leave.append(leave)
 
     async def load(self) -> None:
         """Takes what is stored."""
@@ -86,7 +95,11 @@ class HeldJobs:
                     unknown[JobId(name)] = None
                 else:
                     unknown.pop(JobId(name), None)
-                are_queued |= isinstance(stored.event, JobQueued)
+                if isinstance(stored.event, JobQueued):
+                    are_queued = True
+                else:
+                    for leave in self._leave:
+                        leave(JobId(name))
         await self._load(list(unknown))
         if are_queued:
             for lose_track in self._lose_track:

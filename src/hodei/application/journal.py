@@ -76,9 +76,15 @@ class Journal:
         await self.feed.start()
         await self._held.load()
 
-    def watch_queue(self, *, see: Callable[[Job], None], lose_track: Callable[[], None]) -> None:
+    def watch_queue(
+        self,
+        *,
+        see: Callable[[Job], None],
+        lose_track: Callable[[], None],
+        leave: Callable[[JobId], None],
+    ) -> None:
         """See `HeldJobs.listen`."""
-        self._held.listen(see=see, lose_track=lose_track)
+        self._held.listen(see=see, lose_track=lose_track, leave=leave)
 
     @property
     def held(self) -> Mapping[JobId, Job]:

@@ -71,6 +71,13 @@ class QueueHead:
             self._seen[job.id] = job
         self._take(job)
 
+    def leave(self, job_id: JobId) -> bool:
+        """Lets go of a job that another server has taken from the queue; whether it was here."""
+        is_here = job_id in self._ids
+        if is_here:
+            self._remove(job_id)
+        return is_here
+
     def drop(self, job_ids: Iterable[JobId]) -> None:
         """Lets go of jobs that are not as they were thought to be: the store knows how they are."""
         for job_id in job_ids:
