@@ -47,22 +47,6 @@ def test_jobs_survive_restarts_of_the_database_and_lost_connections(
             ledger.check(client, each)
 
 
-def test_a_second_server_is_refused_with_the_first_one_s_name(
-    start_server: StartServer, postgres_url: str, tmp_path: Path
-) -> None:
-    first = start_server(database_url=postgres_url, name="alpha")
-    second = HodeiServer(
-        data_dir=tmp_path / "second", environment={"HODEI_DATABASE_URL": postgres_url}
-    )
-
-    refused = run_command(second.command(), environment=second.environment, within_s=20)
-
-    assert refused.code == 2
-    assert f"in use by hodei alpha (process {first.pid}" in refused.errors
-    assert len(refused.errors.strip().splitlines()) == 1
-    assert first.cli("jobs", "list").code == 0
-
-
 def test_an_installation_moves_from_sqlite_and_goes_on(
     start_server: StartServer, postgres_url: str
 ) -> None:
@@ -111,4 +95,4 @@ def test_a_database_is_migrated_by_hand_and_says_what_it_is(
     finally:
         server.close()
     assert (found["kind"], found["revision"], found["advice"]) == ("postgresql", REVISION, "")
-    assert f"process {server.pid} on" in str(found["used_by"])
+    assert found["used_by"] == "alpha"
