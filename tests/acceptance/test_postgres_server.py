@@ -77,7 +77,7 @@ def test_a_database_is_migrated_by_hand_and_says_what_it_is(
 ) -> None:
     postgres.drop_database("fresh")
     postgres.create_database("fresh")
-    environment = {"HODEI_DATABASE_URL": postgres.url(database="fresh")}
+    environment = {"HODEI_DATABASE_URL": postgres.url(database="fresh"), "HODEI_NAME": "alpha"}
     server = HodeiServer(data_dir=tmp_path / "data", environment=environment)
 
     def db(word: str) -> dict[str, object]:
