@@ -40,6 +40,7 @@ from hodei.application.submit_jobs import SubmitJobs
 from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.application.watch_workers import Patience, WatchWorkers
+from hodei.domain.cluster.duties import UPKEEP
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ClusterId, JobId
 from hodei.lifecycle.system_clock import SystemIdSource
@@ -287,6 +288,7 @@ def build(base: Foundations, doors: Doors, entry: ServerEntry) -> ControlPlane:
             counters=counters,
             clock=base.clock,
             rules=_retention_rules(config),
+            is_on_duty=lambda: base.neighbours.standing.has(UPKEEP),
         ),
         tail=TailLogs(
             journal=journal,
