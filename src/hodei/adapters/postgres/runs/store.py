@@ -7,7 +7,7 @@ from typing import Final
 from hodei.adapters.postgres import schema
 from hodei.adapters.postgres.connection import Connection, connect, translated_errors
 from hodei.adapters.postgres.reader import Readers
-from hodei.adapters.postgres.sole_server import session_name
+from hodei.adapters.postgres.session_names import session_name
 from hodei.ports.durable import (
     MAX_HISTORY_PAGE,
     Batch,
