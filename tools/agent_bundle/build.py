@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Sequence
@@ -63,7 +64,7 @@ def build(architecture: Architecture, output: Path, version: str) -> Bundle:
         binaries.forget_preload_file(top / "lib" / "ld.so")
         binaries.check_closed(architecture, top)
         binaries.make_launcher(architecture, musl, top / "hodei-agent")
-        _compile(top, asked_for)
+        _compile(top, asked_for, [] if archive.is_native else [architecture.emulator])
         content = tree.content_hash(top)
         full_version = f"{version}+{content[:12]}"
         (top / "VERSION").write_text(f"{full_version}\n")
@@ -87,14 +88,14 @@ def build(architecture: Architecture, output: Path, version: str) -> Bundle:
     return Bundle(directory=directory, version=full_version)
 
 
-def _compile(top: Path, asked_for: Collection[str]) -> None:
+def _compile(top: Path, asked_for: Collection[str], emulator: Sequence[str]) -> None:
     """Turns all sources into code, by the bundle's own interpreter; some of them must be there."""
     libraries = top / "lib" / PYTHON
     for name in ("boot.py", "hodei_prepared.py"):
         shutil.copy(SOURCES / name, libraries / name)
     # Sets of constants are written in the order of their hashes: a fixed seed.
     interpreter = [
-        *("env", "-i", "PYTHONHASHSEED=0"),
+        *("env", "-i", f"PATH={os.defpath}", "PYTHONHASHSEED=0", *emulator),
         *(top / "lib" / "ld.so", "--inhibit-cache", "--library-path", top / "lib"),
         *("--argv0", top / "bin" / PYTHON, top / "bin" / PYTHON),
         *("-P", "-S", "-B", "-X", "utf8", "-X", "no_debug_ranges"),

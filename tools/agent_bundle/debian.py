@@ -25,8 +25,9 @@ class Archive:
 
     def __init__(self, architecture: Architecture) -> None:
         self._architecture = architecture
-        self._is_native = run(["dpkg", "--print-architecture"]).strip() == architecture.debian
-        self._options = [] if self._is_native else self._private_index()
+        self.is_native = run(["dpkg", "--print-architecture"]).strip() == architecture.debian
+        """Whether this machine is of it."""
+        self._options = [] if self.is_native else self._private_index()
 
     def find(self, names: Sequence[str]) -> list[Package]:
         """The newest of each.

@@ -56,6 +56,8 @@ class Architecture:
     loader: str
     """Where glibc's loader lies in its package."""
     wheel_platforms: tuple[str, ...]
+    emulator: str
+    """What runs its programs on a machine of another kind: of Debian's qemu-user-static."""
 
 
 ARCHITECTURES = {
@@ -64,6 +66,7 @@ ARCHITECTURES = {
         triplet="x86_64-linux-gnu",
         loader="lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
         wheel_platforms=("manylinux_2_28_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64"),
+        emulator="qemu-x86_64-static",
     ),
     "arm64": Architecture(
         debian="arm64",
@@ -72,6 +75,7 @@ ARCHITECTURES = {
         wheel_platforms=(
             *("manylinux_2_28_aarch64", "manylinux2014_aarch64", "manylinux_2_17_aarch64"),
         ),
+        emulator="qemu-aarch64-static",
     ),
 }
 
