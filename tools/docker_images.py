@@ -12,7 +12,6 @@ Each is a tar file under `.dev/images`, made once and imported into an engine by
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -146,8 +145,7 @@ def _debian(tar: tarfile.TarFile) -> None:
     for name in ("bin", "lib", "lib64", "sbin"):
         _add_link(tar, name, f"usr/{name}")
     with tempfile.TemporaryDirectory() as scratch:
-        shutil.chown(scratch, "_apt") if _has_user("_apt") else None
-        _run(["apt-get", "download", "-qq", *_DEBIAN_PACKAGES], cwd=Path(scratch))
+        _download(Path(scratch))
         seen: set[str] = set()
         for package in sorted(Path(scratch).glob("*.deb")):
             content = _run(["dpkg-deb", "--fsys-tarfile", package])
@@ -156,6 +154,16 @@ def _debian(tar: tarfile.TarFile) -> None:
                     tar.addfile(member, packed.extractfile(member) if member.isreg() else None)
     for name, content in _USERS.items():
         _add(tar, name, content, 0o644)
+
+
+def _download(into: Path) -> None:
+    command = ["apt-get", "download", "-qq", *_DEBIAN_PACKAGES]
+    try:
+        _run(command, cwd=into)
+    except UnusableError:
+        # The machine's index may be missing or old.
+        _run(["apt-get", "update", "-qq"])
+        _run(command, cwd=into)
 
 
 def _merged(packed: tarfile.TarFile, seen: set[str]) -> Iterator[tarfile.TarInfo]:
@@ -179,10 +187,6 @@ def _busybox() -> Path:
     if not path.exists():
         install_packages({"busybox": "busybox-static"})
     return path
-
-
-def _has_user(name: str) -> bool:
-    return any(line.startswith(f"{name}:") for line in Path("/etc/passwd").read_text().splitlines())
 
 
 def _run(command: list[str | Path], cwd: Path | None = None) -> bytes:
