@@ -53,6 +53,17 @@ def test_a_second_signal_leaves_the_job_to_itself(server: HodeiServer) -> None:
         assert client.wait("stubborn", timeout=20).state == "CANCELLED"
 
 
+def test_a_run_says_why_its_job_waits_and_goes_on_waiting(server: HodeiServer) -> None:
+    process = server.start_cli("run", "--id", "picky", "--cpu", "4000", "--", "true")
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith(b"hodei: job picky waits: "), line
+    assert b"CPU" in line
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    process.communicate()
+
+
 def test_a_run_whose_reader_leaves_cancels_its_job_and_ends(server: HodeiServer) -> None:
     process = server.start_cli("run", "--id", "unread", "--", "yes")
     assert wait_for_line(process) == b"y\n"

@@ -24,6 +24,8 @@ EXIT_READER_LEFT: Final = 141
 """As of a program that SIGPIPE ended."""
 
 _ASK_AGAIN_S: Final = 0.5
+_SAY_WHY_AFTER_S: Final = 3.0
+"""A job that waits for so long is said to, with the reason; and again when that is another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,5 +146,19 @@ async def _follow(
         await cancel_when_interrupted(client, job.id, interrupts, next_time=advice)
         interrupts.leave()
 
-    await until_first(to_its_end(), until_left())
+    await until_first(to_its_end(), until_left(), _say_why_it_waits(client, job.id))
     return exit_codes[0] if interrupts.exit_code is None else interrupts.exit_code
+
+
+async def _say_why_it_waits(client: AsyncClient, job_id: str) -> None:
+    """Says on stderr what a waiting job waits for, until it is cancelled."""
+    told: str | None = None
+    while True:
+        await asyncio.sleep(_SAY_WHY_AFTER_S)
+        try:
+            job = await client.get(job_id)
+        except HodeiError:
+            continue  # The stream of the output tells of a server that is away.
+        if job.pending_reason and job.pending_reason != told:
+            warn(f"job {job_id} waits: {job.pending_reason}")
+        told = job.pending_reason
