@@ -1,5 +1,6 @@
 """Workers that are gone are noticed: by their provider's word, by their silence, at the start."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -308,3 +309,17 @@ async def test_a_provider_that_loses_sight_says_so_in_its_workers_histories_and_
     )
     told = [each.event for each in events if isinstance(each.event, WorkerHealthChanged)]
     assert [each.is_seen for each in told] == [False, True]
+
+
+async def test_what_no_row_tells_of_is_swept_also_when_no_event_said_so(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.watch_workers._RECONCILE_EVERY_S", 0.02)
+    swept = asyncio.Event()
+    provider.on_destroy = lambda _: swept.set()
+    async with running(Plane(provider)) as plane:
+        orphan = WorkerId("nobody-knows")
+        provider.instances[orphan] = Handle(provider=provider.name, worker_id=orphan, data={})
+        async with asyncio.timeout(5):
+            await swept.wait()
+        await plane.tasks.close()

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 _LONGEST_NAP_S = 300.0
 """The reconciler's round, as the safety net under events."""
+_RECONCILE_EVERY_S = 300.0
+"""Between two looks at a provider's instances when nothing has happened."""
 _PAUSE_S = 0.01
 """Between two looks at the leases: under load each job asks for one."""
 _RETRY_AFTER_S = 1.0
@@ -81,6 +83,9 @@ class WatchWorkers:
 
     async def watch(self, provider: Provider) -> None:
         """Follows one provider's instances until it is cancelled."""
+        self._tasks.start(
+            self._reconcile_regularly(provider), name=f"regular look at {provider.name}"
+        )
         async for event in provider.watch():
             match event:
                 case InstanceStopped():
@@ -163,6 +168,13 @@ class WatchWorkers:
         # worker.
         if self._standing.keeps(provider):
             self._tasks.start(self._reconcile_at_last(provider), name=f"reconcile {provider.name}")
+
+    async def _reconcile_regularly(self, provider: Provider) -> None:
+        """The safety net under the provider's events."""
+        while True:
+            await asyncio.sleep(_RECONCILE_EVERY_S)
+            if self._standing.keeps(provider):
+                await self._reconcile_at_last(provider)
 
     async def _reconcile_at_last(self, provider: Provider) -> None:
         while True:

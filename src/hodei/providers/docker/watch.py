@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 _ACTIONS: Final = ("die", "oom", "kill", "pause", "destroy")
 _STOPPING: Final = {str(int(each)) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)}
-_LEAVE_WITHIN_S: Final = 0.5
+_LEAVE_WITHIN_S: Final = 0.25
 """What a container that is told to stop gets to end by itself."""
 _QUIET_S: Final = 15.0
 """An engine that has said nothing for so long is asked whether it is there."""
