@@ -357,3 +357,16 @@ async def test_an_engine_that_is_not_there_is_told_at_the_start(make: Make, tmp_
 async def test_a_bundle_that_is_not_there_is_told_at_the_start(make: Make, tmp_path: Path):
     with pytest.raises(ProviderUnavailableError, match="make agent-bundle"):
         await make(agent_bundle=tmp_path).start()
+
+
+async def test_an_end_is_told_once_however_often_the_engine_speaks_of_it(
+    docker_engine: Engine, provider: DockerProvider
+):
+    first = await provider.provision(request_for("w-1"))
+    await docker(docker_engine, "kill", first.data["container"])
+    assert (await next_of(provider, InstanceStopped)).worker_id == "w-1"
+    # The engine tells of its removal, too.
+    await provider.destroy(first)
+    second = await provider.provision(request_for("w-2"))
+    await docker(docker_engine, "kill", second.data["container"])
+    assert (await next_of(provider, InstanceStopped)).worker_id == "w-2"

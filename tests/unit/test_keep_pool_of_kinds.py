@@ -253,3 +253,14 @@ async def test_the_first_output_of_a_worker_is_in_its_history_once() -> None:
         )
         told = [each.event for each in events if isinstance(each.event, WorkerFirstOutput)]
         assert told == [WorkerFirstOutput(job_id=job.id)]
+
+
+async def test_a_container_has_what_it_was_made_with_whatever_its_agent_sees_of_the_host() -> None:
+    provider = containers()
+    async with pool(provider) as plane:
+        await plane.submit(spec(image="debian:12", resources=Resources(memory_bytes=2**26)))
+        await plane.settle()
+        host = Resources(cpu_millicores=64_000, memory_bytes=2**40, gpu_count=8)
+        agent = await plane.agent_of(provider, 0, resources=host)
+        has = (await plane.worker(agent.id)).resources
+        assert (has.memory_bytes, has.cpu_millicores, has.gpu_count) == (2**26, 64_000, 0)
