@@ -246,10 +246,12 @@ def test_a_socket_without_permission_is_refused_at_the_start_with_what_to_do(
     tmp_path: Path, docker_engine: Engine
 ) -> None:
     socket = docker_engine.host.removeprefix("unix://")
+    # What is imported first may lie where another user must not read.
     program = (
-        "import asyncio, os; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        "import asyncio, os;"
         "from hodei.providers.docker.gateway import gateway_of;"
         "from hodei.providers.docker import EngineAddress;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         f"asyncio.run(gateway_of(EngineAddress(host='unix://{socket}'), 'bridge'))"
     )
     Path(socket).parent.chmod(0o711)
