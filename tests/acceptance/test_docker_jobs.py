@@ -82,7 +82,7 @@ def test_a_job_sees_the_images_environment_and_nothing_of_the_agents(server: Hod
         )
         assert client.wait(job.id, timeout=WITHIN_S).state == "SUCCEEDED"
         script = client.submit(
-            script="id -u; touch here && echo workspace; touch /there || echo read-only",
+            script="id -u; touch here && echo workspace; touch /there 2>&1 || echo read-only",
             interpreter="sh",
             image=BUSYBOX,
             container=ContainerOptions(user="65534:65534", read_only=True),
