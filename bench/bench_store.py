@@ -19,18 +19,14 @@ from operator import truediv
 from pathlib import Path
 
 from hodei.adapters.postgres import PostgresStore
-from hodei.adapters.postgres.migrate import migrate
 from hodei.adapters.sqlite import SqliteStore
 from hodei.domain.jobs import decide, evolve
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Exec, JobSpec, Priority, Resources
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, WorkerId
 from hodei.ports.stores import Batch, Committed, JobFilter, JobWrite, Store
+from own_postgres import UnusableError, own_postgres
 from report import Figure, show
-
-# The development database's tool makes the one that is measured here.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-from dev_db import Cluster, UnusableError, programs
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 QUEUED = 100_000
@@ -220,21 +216,6 @@ async def events_read_per_s(url: str) -> float:
         position, count = page[-1].position, count + len(page)
     await store.close()
     return count / (time.perf_counter() - began)
-
-
-@contextmanager
-def own_postgres() -> Iterator[Cluster]:
-    """A PostgreSQL with its usual settings, fsync among them, for as long as the block runs."""
-    with tempfile.TemporaryDirectory(prefix="hodei-bench-postgres-") as directory:
-        Path(directory).chmod(0o711)
-        cluster = Cluster(directory=Path(directory), bin=programs())
-        cluster.make()
-        cluster.start()
-        try:
-            asyncio.run(migrate(cluster.url()))
-            yield cluster
-        finally:
-            cluster.stop(mode="immediate")
 
 
 def main() -> int:

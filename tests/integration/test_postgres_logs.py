@@ -413,6 +413,38 @@ class TestJoining:
 
         assert reader.result() == writer.result()
 
+    async def test_rows_that_are_let_go_of_meanwhile_do_not_come_back(
+        self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        store = await open_store(postgres_url)
+        told = await self.lines(store, 10)
+        parts = compaction._parts
+
+        async def delete_two() -> None:
+            connection = await asyncpg.connect(postgres_url)
+            await connection.execute("DELETE FROM log_segments WHERE sequence <= 24")
+            await connection.close()
+
+        def parts_late(*arguments: object) -> object:
+            # In a thread of its own, while the transaction has read and not yet written.
+            asyncio.run(delete_two())
+            return parts(*arguments)
+
+        with monkeypatch.context() as late:
+            late.setattr(compaction, "_parts", parts_late)
+            await store.compact(JOB)
+        assert await rows_of(postgres_url) == [12] * 8
+
+        await store.compact(JOB)
+        assert await rows_of(postgres_url) == [96]
+        assert (
+            b"".join(
+                entry.chunk.data for entry in await store.read(JOB, after_sequence=0, max_bytes=999)
+            )
+            == told[24:]
+        )
+        await store.close()
+
     async def test_a_step_that_fails_leaves_the_rows_as_they_were(
         self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ):

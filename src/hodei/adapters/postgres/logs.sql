@@ -106,7 +106,7 @@ WHERE before < $2
 ORDER BY sequence
 
 -- name: take_out
-DELETE FROM log_segments WHERE job_id = $1 AND sequence = ANY($2::bigint[])
+DELETE FROM log_segments WHERE job_id = $1 AND sequence = ANY($2::bigint[]) RETURNING sequence
 
 -- name: put_in
 INSERT INTO log_segments (

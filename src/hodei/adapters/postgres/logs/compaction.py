@@ -36,6 +36,10 @@ _PAUSE_S: Final = 0.05
 _RETRY_AFTER_S: Final = 5.0
 
 
+class _GoneError(Exception):
+    """Some of the rows were let go of meanwhile, and must not come back."""
+
+
 class _Part(NamedTuple):
     """Rows that become one."""
 
@@ -103,6 +107,12 @@ class Compaction:
 
     async def _step(self, job_id: JobId) -> bool:
         """Joins the oldest loose rows; whether there may be more."""
+        try:
+            return await self._join(job_id)
+        except _GoneError:
+            return False
+
+    async def _join(self, job_id: JobId) -> bool:
         async with self._readers.transaction() as connection:
             if not await connection.fetchval(_SQL["compacting"], job_id):
                 return False
@@ -113,7 +123,9 @@ class Compaction:
             for part in parts:
                 if len(part.taken) > 1:
                     taken = [row["sequence"] for row in part.taken]
-                    await connection.execute(_SQL["take_out"], job_id, taken)
+                    out = await connection.fetch(_SQL["take_out"], job_id, taken)
+                    if len(out) != len(taken):
+                        raise _GoneError
                     columns = zip(*[(*part.run[:5], part.stored_at, *part.run[5:])], strict=True)
                     await connection.execute(_SQL["put_in"], job_id, *columns)
             if rows:
