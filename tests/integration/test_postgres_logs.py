@@ -10,6 +10,8 @@ import pytest
 
 from dev_db import Cluster
 from hodei.adapters.postgres.logs import PostgresLogStore, compaction, heads, rows
+from hodei.adapters.postgres.logs.group import Head
+from hodei.adapters.postgres.logs.heads import KnownHeads
 from hodei.domain.logs import LogChunk, LogGapError, LogStream
 from hodei.kernel.ids import JobId
 from hodei.lifecycle.system_clock import SystemClock
@@ -174,20 +176,25 @@ class TestSeveralServers:
         assert told == [{JOB, JobId("job-2")}]
         await store.close()
 
-    async def test_a_job_that_is_quiet_for_long_is_looked_up_again(
-        self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    async def test_what_was_let_go_of_is_not_gone_on_with(
+        self, servers: tuple[PostgresLogStore, PostgresLogStore]
     ):
-        """Its output may be gone, and its id another job's."""
-        monkeypatch.setattr(heads, "_KEPT_S", -1.0)
-        store = await open_store(postgres_url)
-        await store.append([chunk(b"old")])
-        connection = await asyncpg.connect(postgres_url)
-        await connection.execute("TRUNCATE log_jobs, log_segments")
-        await connection.close()
+        """Its id may be another job's by now."""
+        a, b = servers
+        await a.append([chunk(b"old")])
+        await b.forget([JOB])
 
-        assert [end.end for end in await store.append([chunk(b"ne")])] == [2]
-        assert await output(store) == b"ne"
-        await store.close()
+        assert [end.end for end in await a.append([chunk(b"newer")])] == [5]
+        assert await output(b) == b"newer"
+
+    def test_a_job_that_is_quiet_for_long_is_looked_up_again(self):
+        now = [0.0]
+        known = KnownHeads(lambda: now[0])
+        known.keep({JOB: Head(3, {"1.1": 3})})
+        now[0] = heads._KEPT_S
+        assert known.get(JOB) == Head(3, {"1.1": 3})
+        now[0] += 1
+        assert known.get(JOB) is None
 
 
 async def _both(

@@ -211,13 +211,16 @@ async def ended_jobs_named(plane: Plane, job_id: str) -> None:
 
 
 async def test_a_server_that_is_not_on_duty_leaves_it_to_the_one_that_is(plane: Plane) -> None:
-    await ended_jobs(plane, 150)
+    agent = await plane.static_agent()
+    await end_job(agent, await run_job(plane, agent, "a", b"abc"), b"abc")
+    await plane.ender.end(agent.id, why=None, message="done")
     plane.clock.jump(11 * HOUR)
     before = await events(plane)
     duty = [False]
 
     await retention(plane, is_on_duty=lambda: duty[0]).look()
     assert await events(plane) == before
+    assert [each.chunk.data for each in await output(plane, "a")] == [b"abc"]
 
     duty[0] = True
     await retention(plane, is_on_duty=lambda: duty[0]).look()

@@ -2,11 +2,13 @@
 
 -- name: append
 -- Of each job, all that is new or nothing: nothing where another server has stored some of it since
--- its head was read. In the order of ids, so that two servers wait for one another and not in a ring.
+-- its head was read, or where all of it was let go of. In the order of ids, so that two servers wait
+-- for one another and not in a ring.
 WITH moved AS (
     INSERT INTO log_jobs AS job (job_id, previous, sequence, ends, loose)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::integer[])
         AS wanted (job_id, previous, sequence, ends, loose)
+    WHERE previous = 0 OR EXISTS (SELECT 1 FROM log_jobs WHERE job_id = wanted.job_id)
     ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET
         previous = excluded.previous,
