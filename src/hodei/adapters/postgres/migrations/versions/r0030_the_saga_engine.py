@@ -153,7 +153,7 @@ _STATEMENTS = (
         data bytea NOT NULL
     )
     """,
-    # Writes a group of batches if all that they rely on is so, and says whether it was (docs/adr/0013).
+    # Writes a group of batches if all that they rely on is so, and says whether it was (docs/adr/0012).
     # One round trip, and one transaction that no client can hold open. Under the lock no other
     # writes, so that what is looked at stays as it is; and since each statement of the function sees
     # what was committed before it, whoever waited for the lock sees what the one before has written.
