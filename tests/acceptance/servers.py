@@ -28,8 +28,6 @@ class Servers:
             "HODEI_DATABASE_URL": url or self.url,
             **{f"HODEI_{key.upper()}": str(value) for key, value in settings.items()},
         }
-        if self.all:
-            environment["HODEI_CLUSTER_KEY"] = str(self.all[0].data_dir / "cluster.key")
         server = HodeiServer(data_dir=self.folder / name, environment=environment)
         self.all.append(server)
         return server.start(within_s=40)

@@ -203,10 +203,39 @@ def test_a_server_without_the_key_or_with_a_name_that_is_taken_is_refused(
         return ran.errors
 
     url = {"HODEI_DATABASE_URL": postgres_url}
-    key = {"HODEI_CLUSTER_KEY": str(pair.all[0].data_dir / "cluster.key")}
-    assert "copy cluster.key from the data directory" in refused(**url, HODEI_NAME="c")
-    wrong = tmp_path / "wrong.key"
-    wrong.write_text("00" * 32)
-    assert "it is another installation's" in refused(**url, HODEI_CLUSTER_KEY=str(wrong))
-    assert "another server named 'a'" in refused(**url, **key, HODEI_NAME="a")
+    assert "another server named 'a'" in refused(**url, HODEI_NAME="a")
+    key = tmp_path / "some.key"
+    key.write_text("00" * 32)
+    assert "is not sealed" in refused(**url, HODEI_NAME="c", HODEI_CLUSTER_KEY=str(key))
     assert run_command([HODEI, "db", "status"], environment=url).text.count("a, b") == 1
+
+
+def test_what_servers_have_in_common_is_sealed_where_there_is_a_key(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    key = tmp_path / "cluster.key"
+    settings = {"HODEI_DATABASE_URL": postgres_url, "HODEI_CLUSTER_KEY": str(key)}
+
+    def started(name: str, **more: str) -> str:
+        """What a server says on its way; nothing where it serves."""
+        environment = {**settings, "HODEI_NAME": name, **more}
+        environment = {each: value for each, value in environment.items() if value}
+        server = HodeiServer(data_dir=tmp_path / name, environment=environment)
+        ran = run_command(server.command(), environment=environment, within_s=30)
+        return ran.errors
+
+    first = HodeiServer(data_dir=tmp_path / "a", environment={**settings, "HODEI_NAME": "a"})
+    first.start(within_s=40)
+    try:
+        assert key.stat().st_mode & 0o777 == 0o600
+        assert "sealed with a key that is not set" in started("b", HODEI_CLUSTER_KEY="")
+        missing = str(tmp_path / "missing.key")
+        assert f"is not at {missing}" in started("b", HODEI_CLUSTER_KEY=missing)
+        wrong = tmp_path / "wrong.key"
+        wrong.write_text("00" * 32)
+        assert "it is another installation's" in started("b", HODEI_CLUSTER_KEY=str(wrong))
+        second = HodeiServer(data_dir=tmp_path / "b", environment={**settings, "HODEI_NAME": "b"})
+        second.start(within_s=40)
+        second.stop()
+    finally:
+        first.stop()

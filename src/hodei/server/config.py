@@ -128,8 +128,8 @@ class ServerConfig:
     dev_mode: bool = False
     """Clients speak plaintext; loopback only."""
     cluster_key: Path | None = None
-    """With PostgreSQL, the file with the key that opens what its servers have in common; without
-    it, cluster.key in `data_dir`."""
+    """With PostgreSQL, a file with the key that seals what its servers have in common: the first
+    makes it, and each needs it. Without it, who can read the database can make certificates."""
     name: str = ""
     """Of this server, among those that share a database each its own; empty means the host's name."""
     listen_host: str = "127.0.0.1"

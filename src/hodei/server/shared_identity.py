@@ -1,14 +1,15 @@
 """What every server of an installation must have in common: its id, its root, the passwords' key.
 
-It lies in the database, sealed with a key that does not: who steals the database, or a backup of
-it, cannot make certificates. The first server makes the key, and each further one needs a copy of
-that one file. Everything else that a server has is its own: the intermediate, which its certificate
-and those of its workers come from, too.
+It lies in the database, so that a further server needs nothing but the database's URL. Where the
+setting `cluster_key` names a key, it is sealed with it: then who steals the database, or a backup
+of it, cannot make certificates, and every server needs the key. Everything else that a server has
+is its own: the intermediate, which its certificate and those of its workers come from, too.
 """
 
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,8 @@ from hodei.adapters.pki.sealing import KEY_BYTES, SealBrokenError, key_id, seal,
 from hodei.kernel.clock import IdSource
 from hodei.server.config import ServerConfig
 from hodei.server.data_dir import DataDir, DataDirError, Identity
+
+_NO_KEY: Final = ""
 
 
 async def share_identity(config: ServerConfig, data_dir: DataDir, ids: IdSource) -> datetime:
@@ -33,26 +36,40 @@ async def share_identity(config: ServerConfig, data_dir: DataDir, ids: IdSource)
     # The client of PostgreSQL takes 8 MB, which a server on SQLite does not carry.
     from hodei.adapters.postgres.identity import SealedIdentity, find_identity  # noqa: PLC0415
 
-    key_file = config.cluster_key or data_dir.path / "cluster.key"
     found = await find_identity(config.database_url)
     if found.identity is None:
-        key = _read_key(key_file) or _make_key(key_file)
         own = data_dir.identity() or _new_identity(ids, found.now)
-        sealed = SealedIdentity(key_id=key_id(key), sealed=seal(key, msgspec.json.encode(own)))
+        stored_key_id, sealed = _closed(msgspec.json.encode(own), config.cluster_key)
+        put = SealedIdentity(key_id=stored_key_id, sealed=sealed)
         # Of several servers that start at the same moment one is the first.
-        found = await find_identity(config.database_url, or_put=sealed)
+        found = await find_identity(config.database_url, or_put=put)
     assert found.identity is not None
-    data_dir.adopt(_opened(found.identity.key_id, found.identity.sealed, key_file))
+    data_dir.adopt(_opened(found.identity.key_id, found.identity.sealed, config.cluster_key))
     return found.now
 
 
-def _opened(expected_key_id: str, sealed: bytes, key_file: Path) -> Identity:
-    key = _read_key(key_file)
-    if key is None:
+def _closed(plain: bytes, key_file: Path | None) -> tuple[str, bytes]:
+    """What to store, and by which key it is sealed."""
+    if key_file is None:
+        return _NO_KEY, plain
+    key = _read_key(key_file) or _make_key(key_file)
+    return key_id(key), seal(key, plain)
+
+
+def _opened(expected_key_id: str, sealed: bytes, key_file: Path | None) -> Identity:
+    if expected_key_id == _NO_KEY:
+        if key_file is not None:
+            raise DataDirError(
+                "cluster_key: what the servers of this database have in common is not sealed; take "
+                "the setting out, or begin with an empty database"
+            )
+        return msgspec.json.decode(sealed, type=Identity)
+    key = None if key_file is None else _read_key(key_file)
+    if key is None or key_file is None:
         raise DataDirError(
-            f"the database belongs to an installation whose key is not here: copy cluster.key from "
-            f"the data directory of one of its servers to {key_file}, or name a copy with "
-            "--set cluster_key=FILE"
+            "cluster_key: what the servers of this database have in common is sealed with a key "
+            f"that is not {'set' if key_file is None else f'at {key_file}'}: copy the key file of "
+            "one of them, and name it with --set cluster_key=FILE"
         )
     try:
         return msgspec.json.decode(unseal(key, sealed), type=Identity)
@@ -60,8 +77,8 @@ def _opened(expected_key_id: str, sealed: bytes, key_file: Path) -> Identity:
         is_right_key = key_id(key) == expected_key_id
         why = "what the database has is damaged" if is_right_key else "it is another installation's"
         raise DataDirError(
-            f"the key in {key_file} does not open what the database has: {why}; copy cluster.key "
-            "from the data directory of a server that uses this database, or name another database"
+            f"cluster_key: the key in {key_file} does not open what the database has: {why}; copy "
+            "the key file of a server that uses this database, or name another database"
         ) from error
 
 
