@@ -1,5 +1,6 @@
 """The composition root: builds every part of a control plane and joins them."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -45,6 +46,7 @@ from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ClusterId, JobId
 from hodei.lifecycle.system_clock import SystemIdSource
 from hodei.ports.cluster import ServerEntry
+from hodei.ports.durable import DurableStore
 from hodei.ports.logs import KeptLogStore
 from hodei.ports.providers import Provider
 from hodei.ports.signals import Topic
@@ -55,6 +57,7 @@ from hodei.server.neighbours import Neighbours, meet_neighbours
 from hodei.server.place import hold_place, place_hooks
 from hodei.server.provider_set import address_for_containers, make_providers, rules_of
 from hodei.server.reactions import Reactions
+from hodei.server.workflows import NOTHING, Registry, WorkflowPlane, plan_workflows
 from hodei.wire.job_definition import difference
 
 _LOOK_FOR_OUTPUT_S: Final = 1.0
@@ -75,6 +78,8 @@ class Foundations:
     cluster_id: ClusterId
     neighbours: Neighbours
     store: Store
+    durable: DurableStore
+    """The saga engine's, in the same database."""
     logs: KeptLogStore
     authority: FileCertificateAuthority
     providers: tuple[Provider, ...]
@@ -102,6 +107,7 @@ class ControlPlane:
     stopper: StopWorkers
     retention: Retention
     tail: TailLogs
+    workflows: WorkflowPlane
     jobs: JobUseCases
     workers: WorkerUseCases
     operators: OperatorUseCases
@@ -128,12 +134,10 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         server_addresses=[config.listen_host, config.worker_listen_host, advertised, *also],
         clock=clock,
     )
-    store = await _open_store(config, data_dir, neighbours)
-    try:
+    async with AsyncExitStack() as opened:
+        store, durable = await _open_stores(config, data_dir, neighbours, opened)
         logs = await _open_logs(config, data_dir, neighbours)
-    except BaseException:
-        await store.close()
-        raise
+        opened.pop_all()
     return Foundations(
         config=config,
         data_dir=data_dir,
@@ -142,6 +146,7 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
         cluster_id=cluster_id,
         neighbours=neighbours,
         store=store,
+        durable=durable,
         logs=logs,
         authority=authority,
         providers=make_providers(config, data_dir, cluster_id),
@@ -150,17 +155,25 @@ async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundation
     )
 
 
-async def _open_store(config: ServerConfig, data_dir: DataDir, neighbours: Neighbours) -> Store:
+async def _open_stores(
+    config: ServerConfig, data_dir: DataDir, neighbours: Neighbours, opened: AsyncExitStack
+) -> tuple[Store, DurableStore]:
+    """Of the jobs and of the saga engine; the stack closes what was opened."""
     if not config.database_url:
         data_dir.require_not_moved()
-        return await SqliteStore.open(data_dir.path)
+        embedded = await SqliteStore.open(data_dir.path)
+        opened.push_async_callback(embedded.close)
+        return embedded, embedded.durable(neighbours.clock)
     # The client of PostgreSQL takes 8 MB, which a server on SQLite does not carry.
     from hodei.adapters.postgres import PostgresStore  # noqa: PLC0415
+    from hodei.adapters.postgres.runs import PostgresDurableStore  # noqa: PLC0415
 
-    standing = neighbours.standing
-    return await PostgresStore.open(
-        config.database_url, server=neighbours.name, member=lambda: standing.me
-    )
+    url, name, standing = config.database_url, neighbours.name, neighbours.standing
+    store = await PostgresStore.open(url, server=name, member=lambda: standing.me)
+    opened.push_async_callback(store.close)
+    durable = await PostgresDurableStore.open(url, server=name)
+    opened.push_async_callback(durable.close)
+    return store, durable
 
 
 async def _open_logs(
@@ -179,7 +192,9 @@ async def _open_logs(
     )
 
 
-def build(base: Foundations, doors: Doors, entry: ServerEntry) -> ControlPlane:
+def build(
+    base: Foundations, doors: Doors, entry: ServerEntry, registry: Registry = NOTHING
+) -> ControlPlane:
     """Joins the parts. Nothing runs yet."""
     config = base.config
     bus = EventBus()
@@ -259,6 +274,9 @@ def build(base: Foundations, doors: Doors, entry: ServerEntry) -> ControlPlane:
         clock=base.clock,
         ids=base.ids,
     )
+    workflows = plan_workflows(
+        registry, base.durable, clock=base.clock, ids=base.ids, counters=counters
+    )
     rhythm = Rhythm(heartbeat_interval_s=config.heartbeat_interval_s, lease_s=config.lease_s)
     names = tuple(by_name)
     return ControlPlane(
@@ -296,6 +314,7 @@ def build(base: Foundations, doors: Doors, entry: ServerEntry) -> ControlPlane:
             hub=hub,
             look_again_s=_LOOK_FOR_OUTPUT_S if config.database_url else None,
         ),
+        workflows=workflows,
         jobs=JobUseCases(
             journal=journal,
             store=base.store,

@@ -13,6 +13,7 @@ from hodei.lifecycle.service import BackgroundLoop
 from hodei.server.bootstrap import ControlPlane, Foundations
 from hodei.server.provider_set import kinds_ahead
 from hodei.server.upkeep import Upkeep
+from hodei.server.workflows import run_workflows
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ async def run_parts(
         await loop.start()
         stack.push_async_callback(loop.stop)
     stack.push_async_callback(plane.pool.close)
+    await run_workflows(plane.workflows, stack, on_failure)
     plane.dispatcher.notify()
 
 

@@ -22,6 +22,7 @@ from hodei.server.data_dir import DataDir
 from hodei.server.doors import add_services, addresses_of, doors_of, entry_of, take_ports
 from hodei.server.parts import run_parts
 from hodei.server.trust_file import TrustFile
+from hodei.server.workflows import NOTHING, Registry
 
 __all__ = ["Addresses", "running_server", "serve"]
 
@@ -36,7 +37,10 @@ _CALLS_GRACE_S = 1.0
 
 @asynccontextmanager
 async def running_server(
-    config: ServerConfig, *, on_failure: Callable[[str, BaseException], None] | None = None
+    config: ServerConfig,
+    *,
+    on_failure: Callable[[str, BaseException], None] | None = None,
+    registry: Registry = NOTHING,
 ) -> AsyncGenerator[Addresses]:
     """A control plane that serves while the block runs and stops cleanly after it.
 
@@ -44,6 +48,7 @@ async def running_server(
         config: Its configuration.
         on_failure: Called when a part of it fails, which is a defect; by default the process
             ends at once, and a new start recovers.
+        registry: The workflows that it has.
 
     Raises:
         HodeiError: It cannot start; the message says what to do.
@@ -57,8 +62,9 @@ async def running_server(
         stack.callback(data_dir.release)
         base = await lay_foundations(config, data_dir)
         stack.push_async_callback(base.store.close)
+        stack.push_async_callback(base.durable.close)
         stack.push_async_callback(base.logs.close)
-        addresses = await _start(base, stack, fail)
+        addresses = await _start(base, stack, fail, registry)
         if config.ready_file is not None:
             write_ready_file(config.ready_file, addresses)
             stack.callback(config.ready_file.unlink, missing_ok=True)
@@ -105,11 +111,14 @@ async def _serve(config: ServerConfig, on_ready: Callable[[Addresses], None] | N
 
 
 async def _start(
-    base: Foundations, stack: AsyncExitStack, fail: Callable[[str, BaseException], None]
+    base: Foundations,
+    stack: AsyncExitStack,
+    fail: Callable[[str, BaseException], None],
+    registry: Registry,
 ) -> Addresses:
     listeners = take_ports(base)
     doors = doors_of(base, listeners)
-    plane = build(base, doors, entry_of(base, listeners))
+    plane = build(base, doors, entry_of(base, listeners), registry)
     add_services(plane, listeners, doors)
     await run_parts(base, plane, stack, fail)
     for listener in (listeners.enrolment, listeners.streams, listeners.clients):

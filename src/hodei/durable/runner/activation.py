@@ -5,7 +5,6 @@ of its own, and is interrupted there; a thread that cannot be interrupted is lef
 """
 
 import asyncio
-import ctypes
 import queue
 import threading
 from collections.abc import Callable
@@ -148,6 +147,9 @@ class _Thread:
 
     def interrupt(self) -> None:
         """Raises `DeadlockError` in what is done just now, at its next byte code."""
+        # Half a MiB, which a server whose workflows behave never needs.
+        import ctypes  # noqa: PLC0415
+
         with self._guard:
             if self._is_busy and self._thread.ident is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(

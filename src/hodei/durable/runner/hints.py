@@ -3,6 +3,7 @@
 Hints may be lost: looking is the truth.
 """
 
+from hodei.durable.runner.tally import Count, tally
 from hodei.lifecycle.wake import Wake
 from hodei.ports.durable import Batch
 from hodei.ports.durable_rows import OPEN, RunId
@@ -10,6 +11,9 @@ from hodei.ports.durable_rows import OPEN, RunId
 
 class Hints:
     """Wakes those who wait for work. From the event loop's thread only.
+
+    Args:
+        count: Is told what operators count.
 
     Attributes:
         runs: Something may be in the inbox of a run; `take_runs` says of which.
@@ -19,7 +23,8 @@ class Hints:
         ends: A run has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: Count | None = None) -> None:
+        self._count = count
         self.runs = Wake()
         self.timers = Wake()
         self.tasks = Wake()
@@ -39,7 +44,9 @@ class Hints:
         return taken
 
     def committed(self, batch: Batch) -> None:
-        """Wakes whom a batch concerns that has just been committed."""
+        """Wakes whom a batch concerns that has just been committed, and counts what it did."""
+        if self._count is not None:
+            tally(batch, self._count)
         for delivery in (*batch.deliveries, *(each.delivery for each in batch.timers_fired)):
             self.look_at(delivery.run_id)
         if batch.timers:

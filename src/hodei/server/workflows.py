@@ -1,0 +1,116 @@
+"""The saga engine as a part of the control plane."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from hodei.application.counters import Counters
+from hodei.durable.definitions import PLATFORM_QUEUE, Workflow, Workflows
+from hodei.durable.runner.activation import Activator, InlineActivator, ThreadActivator
+from hodei.durable.runner.client import ClientParts, DurableClient
+from hodei.durable.runner.engine import Engine, EngineParts, EngineSettings
+from hodei.durable.runner.hints import Hints
+from hodei.durable.runner.store_clock import StoreClock
+from hodei.durable.runner.worker import ActivityWorker, Handler, WorkerParts
+from hodei.kernel.clock import Clock, IdSource
+from hodei.kernel.ids import ServerId
+from hodei.ports.durable import DurableStore
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The workflows and activities that a server has."""
+
+    workflows: Sequence[Workflow] = ()
+    activities: Mapping[str, Handler] = field(default_factory=dict[str, Handler])
+    """Of the platform's queue, by name."""
+
+
+NOTHING: Final = Registry()
+"""A server with it looks at runs, and moves none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowPlane:
+    """The engine's parts of one server, joined. Nothing runs yet."""
+
+    client: DurableClient
+    parts: ClientParts
+    registry: Registry
+
+
+def plan_workflows(
+    registry: Registry,
+    store: DurableStore,
+    *,
+    clock: Clock,
+    ids: IdSource,
+    counters: Counters,
+) -> WorkflowPlane:
+    """Joins the parts.
+
+    Raises:
+        DefinitionError: Two workflows have the same name and version.
+    """
+    # Without workflows no code of theirs ever runs, and no thread and no guards are there for it.
+    activator: Activator = ThreadActivator() if registry.workflows else InlineActivator()
+    parts = ClientParts(
+        server=ServerId(ids.new()),
+        store=store,
+        workflows=Workflows(registry.workflows),
+        clock=StoreClock(clock),
+        ids=ids,
+        hints=Hints(counters.add),
+        activator=activator,
+    )
+    return WorkflowPlane(client=DurableClient(parts), parts=parts, registry=registry)
+
+
+async def run_workflows(
+    plane: WorkflowPlane,
+    stack: AsyncExitStack,
+    on_failure: Callable[[str, BaseException], None],
+    *,
+    settings: EngineSettings | None = None,
+) -> None:
+    """Starts what the registry has work for; the stack stops it.
+
+    A server without workflows owns no shard: others move the runs, and nothing of it polls.
+    """
+    registry, parts = plane.registry, plane.parts
+    if registry.workflows:
+        engine = Engine(
+            EngineParts(
+                server=parts.server,
+                store=parts.store,
+                workflows=parts.workflows,
+                clock=parts.clock,
+                hints=parts.hints,
+                activator=parts.activator,
+                on_failure=on_failure,
+            ),
+            settings or EngineSettings(),
+        )
+        await engine.start()
+        stack.push_async_callback(engine.stop)
+        log.info("workflows_ready", names=parts.workflows.names(), shards=len(engine.shards))
+    if registry.activities:
+        worker = ActivityWorker(
+            WorkerParts(
+                name=parts.server,
+                store=parts.store,
+                clock=parts.clock,
+                ids=parts.ids,
+                hints=parts.hints,
+                handlers=registry.activities,
+                on_failure=on_failure,
+            ),
+            [PLATFORM_QUEUE],
+        )
+        await worker.start()
+        stack.push_async_callback(worker.stop)
