@@ -695,6 +695,7 @@ async def test_reflection_tells_of_services_and_their_messages(site: Site, versi
         "hodei.LogStreamService",
         "hodei.WorkerService",
         "hodei.ServerService",
+        "hodei.WorkflowService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",

@@ -58,6 +58,7 @@ class Site:
         self.logs = rpc.LogStreamServiceStub(channel)
         self.workers = rpc.WorkerServiceStub(channel)
         self.server = rpc.ServerServiceStub(channel)
+        self.workflows = rpc.WorkflowServiceStub(channel)
 
     @property
     def root_pem(self) -> bytes:

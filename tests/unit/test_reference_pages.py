@@ -7,6 +7,7 @@ import pytest
 
 from hodei.domain.jobs import container_limits, limits
 from hodei.domain.jobs.reasons import ReasonCode, reason
+from hodei.durable.runner import tally
 from hodei.kernel.errors import HodeiError, InvalidFieldsError, NotFoundError
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire.errors import abort_arguments
@@ -101,3 +102,9 @@ def test_every_field_of_a_definition_is_described():
         message = pb.JobDefinition.DESCRIPTOR.fields_by_name[name].message_type
         expected |= {f"{name}.{field.name}" for field in message.fields}
     assert expected - described == set()
+
+
+def test_each_counter_of_workflows_is_listed():
+    page = (REFERENCE / "grpc.md").read_text("utf-8")
+
+    assert [name for name in tally.NAMES if f"`{name}`" not in page] == []

@@ -14,6 +14,7 @@ from hodei.cli import (
     server_commands,
     servers_commands,
     worker_commands,
+    workflow_commands,
 )
 from hodei.cli.options import Output
 from hodei.cli.output import OutputFormat, print_json
@@ -36,6 +37,7 @@ def command() -> Any:  # noqa: ANN401 - typer keeps the class of what it makes t
     logs_command.register(app)
     app.add_typer(worker_commands.app, name="workers")
     app.add_typer(servers_commands.app, name="servers")
+    app.add_typer(workflow_commands.app, name="workflows")
     app.add_typer(config_commands.app, name="config")
     app.add_typer(db_commands.app, name="db")
     app.command()(version)

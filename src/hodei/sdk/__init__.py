@@ -36,6 +36,7 @@ from hodei.sdk.log_chunk import LogChunk
 from hodei.sdk.server import Server, ServerState
 from hodei.sdk.server_info import ServerInfo
 from hodei.sdk.worker import Invitation, Worker
+from hodei.sdk.workflow import Parked, WorkflowEvent, WorkflowFilter, WorkflowRun
 
 __all__ = [
     "AlreadyExistsError",
@@ -58,6 +59,7 @@ __all__ = [
     "LogStream",
     "Mount",
     "NotFoundError",
+    "Parked",
     "Priority",
     "PullPolicy",
     "Reason",
@@ -72,5 +74,8 @@ __all__ = [
     "UnavailableError",
     "Worker",
     "WorkerState",
+    "WorkflowEvent",
+    "WorkflowFilter",
+    "WorkflowRun",
     "WrongStateError",
 ]

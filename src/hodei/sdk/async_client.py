@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -21,6 +22,8 @@ from hodei.sdk.server import Server, server_from_wire
 from hodei.sdk.server_info import ServerInfo, server_info_from_wire
 from hodei.sdk.times import seconds_of
 from hodei.sdk.worker import Invitation, Worker, invitation_from_wire, worker_from_wire
+from hodei.sdk.workflow import WorkflowEvent, WorkflowFilter, WorkflowRun, run_from_wire
+from hodei.sdk.workflow import event_from_wire as workflow_event_from_wire
 from hodei.wire import hodei_all_in_one_pb2 as pb
 
 _PAGE_SIZE: Final = 500
@@ -302,6 +305,144 @@ class AsyncClient:
         """The servers that share a database, and those that did until lately, as one sees them."""
         answer = await self._connection.unary(calls.LIST_SERVERS, pb.ListServersRequest())
         return [server_from_wire(each) for each in answer.servers]
+
+    async def workflows(
+        self, *, limit: int | None = None, **wanted: Unpack[WorkflowFilter]
+    ) -> AsyncGenerator[WorkflowRun, None]:
+        """Yields runs of workflows, the newest first, at most `limit`.
+
+        Raises:
+            InvalidFieldsError: A status is not one.
+        """
+        request = pb.ListWorkflowsRequest(**wanted)
+        left = _MOST_JOBS if limit is None else limit
+        while left > 0:
+            request.page_size = min(left, _PAGE_SIZE)
+            answer = await self._connection.unary(calls.LIST_WORKFLOWS, request)
+            for run in answer.runs[:left]:
+                yield run_from_wire(run)
+            left -= len(answer.runs)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+    async def get_workflow(self, run: str, *, namespace: str = "") -> WorkflowRun:
+        """The run as it is now.
+
+        Args:
+            run: A run id, or a workflow id: then its open run, else its newest.
+            namespace: Of the workflow id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        request = pb.GetWorkflowRequest(run=run, namespace=namespace)
+        answer = await self._connection.unary(calls.GET_WORKFLOW, request)
+        return run_from_wire(answer.run)
+
+    async def workflow_history(
+        self, run: str, *, after: int = 0, namespace: str = ""
+    ) -> AsyncGenerator[WorkflowEvent, None]:
+        """Yields the events of a run, in order, those with a greater number than `after`.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        request = pb.GetWorkflowHistoryRequest(
+            run=run, namespace=namespace, after_seq=after, page_size=_PAGE_SIZE
+        )
+        while True:
+            answer = await self._connection.unary(calls.GET_WORKFLOW_HISTORY, request)
+            for event in answer.events:
+                request.after_seq = event.seq
+                yield workflow_event_from_wire(event)
+            if not answer.has_more:
+                return
+
+    async def signal_workflow(
+        self,
+        run: str,
+        name: str,
+        *arguments: object,
+        request_id: str = "",
+        namespace: str = "",
+    ) -> None:
+        """Tells a run something; with the same `request_id` it is heard once.
+
+        Raises:
+            NotFoundError: There is no such run.
+            WrongStateError: It has ended.
+        """
+        request = pb.SignalWorkflowRequest(
+            run=run,
+            namespace=namespace,
+            name=name,
+            arguments_json=json.dumps(arguments),
+            request_id=request_id or self._ids.new(),
+            requested_by=self._user,
+        )
+        await self._connection.unary(calls.SIGNAL_WORKFLOW, request)
+
+    async def cancel_workflow(
+        self, run: str, *, reason: str = "", namespace: str = ""
+    ) -> WorkflowRun:
+        """Asks a run to end: its code is cancelled, and undoes what it must.
+
+        Raises:
+            NotFoundError: There is no such run.
+            WrongStateError: It has ended.
+        """
+        request = pb.CancelWorkflowRequest(
+            run=run,
+            namespace=namespace,
+            reason=reason,
+            request_id=self._ids.new(),
+            requested_by=self._user,
+        )
+        answer = await self._connection.unary(calls.CANCEL_WORKFLOW, request)
+        return await self.get_workflow(answer.run_id)
+
+    async def retry_workflow_step(
+        self, run: str, *, note: str = "", namespace: str = ""
+    ) -> WorkflowRun:
+        """Lets a parked run go on: what it is parked for is tried again.
+
+        Raises:
+            NotFoundError: There is no such run.
+            WrongStateError: It has ended or is not parked.
+        """
+        request = pb.RetryWorkflowStepRequest(
+            run=run, namespace=namespace, note=note, requested_by=self._user
+        )
+        answer = await self._connection.unary(calls.RETRY_WORKFLOW_STEP, request)
+        return await self.get_workflow(answer.run_id)
+
+    async def skip_workflow_step(
+        self, run: str, *, note: str = "", namespace: str = ""
+    ) -> WorkflowRun:
+        """Lets a run go on without the compensation for which it is parked.
+
+        Raises:
+            NotFoundError: There is no such run.
+            WrongStateError: It waits for no decision about a compensation.
+        """
+        request = pb.SkipWorkflowStepRequest(
+            run=run, namespace=namespace, note=note, requested_by=self._user
+        )
+        answer = await self._connection.unary(calls.SKIP_WORKFLOW_STEP, request)
+        return await self.get_workflow(answer.run_id)
+
+    async def replay_workflow(self, run: str, *, namespace: str = "") -> str:
+        """Runs the code that the server has over the history of a run, changing nothing.
+
+        Returns:
+            Where they differ; empty when they fit.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        request = pb.ReplayWorkflowRequest(run=run, namespace=namespace)
+        return (await self._connection.unary(calls.REPLAY_WORKFLOW, request)).difference
 
     async def _get(self, job_id: str, *, is_patient: bool = False) -> Job:
         request = pb.GetJobRequest(job_id=pb.JobId(value=job_id))

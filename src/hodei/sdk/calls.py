@@ -25,6 +25,7 @@ class Call(Generic[RequestT, AnswerT]):
 _JOBS: Final = "/hodei.JobExecutionService"
 _LOGS: Final = "/hodei.LogStreamService"
 _WORKERS: Final = "/hodei.WorkerService"
+_WORKFLOWS: Final = "/hodei.WorkflowService"
 
 # Repeatable although they change something: the client draws the ids of jobs, and a cancelled job
 # or a draining worker stays so.
@@ -47,6 +48,40 @@ LIST_SERVERS: Final = Call(
     "/hodei.ServerService/ListServers", pb.ListServersRequest, pb.ListServersResponse
 )
 
+LIST_WORKFLOWS: Final = Call(
+    f"{_WORKFLOWS}/ListWorkflows", pb.ListWorkflowsRequest, pb.ListWorkflowsResponse
+)
+GET_WORKFLOW: Final = Call(
+    f"{_WORKFLOWS}/GetWorkflow", pb.GetWorkflowRequest, pb.GetWorkflowResponse
+)
+GET_WORKFLOW_HISTORY: Final = Call(
+    f"{_WORKFLOWS}/GetWorkflowHistory",
+    pb.GetWorkflowHistoryRequest,
+    pb.GetWorkflowHistoryResponse,
+)
+REPLAY_WORKFLOW: Final = Call(
+    f"{_WORKFLOWS}/ReplayWorkflow", pb.ReplayWorkflowRequest, pb.ReplayWorkflowResponse
+)
+# The client draws the ids of their requests.
+SIGNAL_WORKFLOW: Final = Call(
+    f"{_WORKFLOWS}/SignalWorkflow", pb.SignalWorkflowRequest, pb.SignalWorkflowResponse
+)
+CANCEL_WORKFLOW: Final = Call(
+    f"{_WORKFLOWS}/CancelWorkflow", pb.CancelWorkflowRequest, pb.CancelWorkflowResponse
+)
+
+RETRY_WORKFLOW_STEP: Final = Call(
+    f"{_WORKFLOWS}/RetryWorkflowStep",
+    pb.RetryWorkflowStepRequest,
+    pb.RetryWorkflowStepResponse,
+    is_repeatable=False,
+)
+SKIP_WORKFLOW_STEP: Final = Call(
+    f"{_WORKFLOWS}/SkipWorkflowStep",
+    pb.SkipWorkflowStepRequest,
+    pb.SkipWorkflowStepResponse,
+    is_repeatable=False,
+)
 RETRY_JOB: Final = Call(
     f"{_JOBS}/RetryJob", pb.RetryJobRequest, pb.RetryJobResponse, is_repeatable=False
 )

@@ -82,6 +82,14 @@ class Client:
     invite_worker = _blocking(AsyncClient.invite_worker)
     server_info = _blocking(AsyncClient.server_info)
     servers = _blocking(AsyncClient.servers)
+    workflows = _iterating(AsyncClient.workflows)
+    get_workflow = _blocking(AsyncClient.get_workflow)
+    workflow_history = _iterating(AsyncClient.workflow_history)
+    signal_workflow = _blocking(AsyncClient.signal_workflow)
+    cancel_workflow = _blocking(AsyncClient.cancel_workflow)
+    retry_workflow_step = _blocking(AsyncClient.retry_workflow_step)
+    skip_workflow_step = _blocking(AsyncClient.skip_workflow_step)
+    replay_workflow = _blocking(AsyncClient.replay_workflow)
 
     def close(self) -> None:
         """Lets go of the server. Idempotent."""

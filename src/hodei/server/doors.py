@@ -10,6 +10,7 @@ from hodei.api.grpc.listeners import Listener
 from hodei.api.grpc.logs import LogStreamService
 from hodei.api.grpc.worker_agent import EnrolmentService, WorkerStreamService
 from hodei.api.grpc.workers import ServerService, WorkerService
+from hodei.api.grpc.workflows import WorkflowService
 from hodei.api.http.health import Health, health_app
 from hodei.application.doors import Doors
 from hodei.kernel.ids import ProviderName, ServerId
@@ -31,6 +32,7 @@ _CLIENT_SERVICES = (
     "hodei.LogStreamService",
     "hodei.WorkerService",
     "hodei.ServerService",
+    "hodei.WorkflowService",
 )
 
 
@@ -167,6 +169,9 @@ def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> Non
     clients.add(pb_grpc.add_LogStreamServiceServicer_to_server, LogStreamService(plane.tail))
     clients.add(pb_grpc.add_WorkerServiceServicer_to_server, WorkerService(plane.operators))
     clients.add(pb_grpc.add_ServerServiceServicer_to_server, ServerService(plane.operators))
+    clients.add(
+        pb_grpc.add_WorkflowServiceServicer_to_server, WorkflowService(plane.workflows.client)
+    )
     clients.describe(_CLIENT_SERVICES)
     listeners.handshakes.count_in(plane.workers.counters)
     listeners.streams.add(

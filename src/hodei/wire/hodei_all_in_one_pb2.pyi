@@ -1604,3 +1604,221 @@ class ServerResource(_message.Message):
     duties: _containers.RepeatedScalarFieldContainer[str]
     is_self: bool
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., worker_address: _Optional[str] = ..., enroll_address: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., heartbeat_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., streams: _Optional[int] = ..., duties: _Optional[_Iterable[str]] = ..., is_self: _Optional[bool] = ...) -> None: ...
+
+class WorkflowRun(_message.Message):
+    __slots__ = ("run_id", "namespace", "workflow_id", "type", "definition_version", "status", "started_at", "closed_at", "events", "history_bytes", "parked", "result_json", "failure", "shard")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_AT_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    namespace: str
+    workflow_id: str
+    type: str
+    definition_version: int
+    status: str
+    started_at: _timestamp_pb2.Timestamp
+    closed_at: _timestamp_pb2.Timestamp
+    events: int
+    history_bytes: int
+    parked: WorkflowParked
+    result_json: str
+    failure: str
+    shard: int
+    def __init__(self, run_id: _Optional[str] = ..., namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., type: _Optional[str] = ..., definition_version: _Optional[int] = ..., status: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[int] = ..., history_bytes: _Optional[int] = ..., parked: _Optional[_Union[WorkflowParked, _Mapping]] = ..., result_json: _Optional[str] = ..., failure: _Optional[str] = ..., shard: _Optional[int] = ...) -> None: ...
+
+class WorkflowParked(_message.Message):
+    __slots__ = ("reason", "message", "since", "tried_again_at")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    TRIED_AGAIN_AT_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    since: _timestamp_pb2.Timestamp
+    tried_again_at: _timestamp_pb2.Timestamp
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tried_again_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WorkflowEvent(_message.Message):
+    __slots__ = ("seq", "at", "kind", "is_command", "summary", "details_json")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    IS_COMMAND_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_JSON_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    at: _timestamp_pb2.Timestamp
+    kind: str
+    is_command: bool
+    summary: str
+    details_json: str
+    def __init__(self, seq: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., is_command: _Optional[bool] = ..., summary: _Optional[str] = ..., details_json: _Optional[str] = ...) -> None: ...
+
+class ListWorkflowsRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "type", "statuses", "only_parked", "page_size", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    ONLY_PARKED_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    type: str
+    statuses: _containers.RepeatedScalarFieldContainer[str]
+    only_parked: bool
+    page_size: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., type: _Optional[str] = ..., statuses: _Optional[_Iterable[str]] = ..., only_parked: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListWorkflowsResponse(_message.Message):
+    __slots__ = ("runs", "next_page_token")
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[WorkflowRun]
+    next_page_token: str
+    def __init__(self, runs: _Optional[_Iterable[_Union[WorkflowRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetWorkflowRequest(_message.Message):
+    __slots__ = ("run", "namespace")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ...) -> None: ...
+
+class GetWorkflowResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: WorkflowRun
+    def __init__(self, run: _Optional[_Union[WorkflowRun, _Mapping]] = ...) -> None: ...
+
+class GetWorkflowHistoryRequest(_message.Message):
+    __slots__ = ("run", "namespace", "after_seq", "page_size")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    after_seq: int
+    page_size: int
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ..., after_seq: _Optional[int] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class GetWorkflowHistoryResponse(_message.Message):
+    __slots__ = ("events", "has_more")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[WorkflowEvent]
+    has_more: bool
+    def __init__(self, events: _Optional[_Iterable[_Union[WorkflowEvent, _Mapping]]] = ..., has_more: _Optional[bool] = ...) -> None: ...
+
+class SignalWorkflowRequest(_message.Message):
+    __slots__ = ("run", "namespace", "name", "arguments_json", "request_id", "requested_by")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    name: str
+    arguments_json: str
+    request_id: str
+    requested_by: str
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., arguments_json: _Optional[str] = ..., request_id: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
+
+class SignalWorkflowResponse(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class CancelWorkflowRequest(_message.Message):
+    __slots__ = ("run", "namespace", "reason", "request_id", "requested_by")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    reason: str
+    request_id: str
+    requested_by: str
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
+
+class CancelWorkflowResponse(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class RetryWorkflowStepRequest(_message.Message):
+    __slots__ = ("run", "namespace", "note", "requested_by")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    note: str
+    requested_by: str
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ..., note: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
+
+class RetryWorkflowStepResponse(_message.Message):
+    __slots__ = ("run_id", "step")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    step: str
+    def __init__(self, run_id: _Optional[str] = ..., step: _Optional[str] = ...) -> None: ...
+
+class SkipWorkflowStepRequest(_message.Message):
+    __slots__ = ("run", "namespace", "note", "requested_by")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    note: str
+    requested_by: str
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ..., note: _Optional[str] = ..., requested_by: _Optional[str] = ...) -> None: ...
+
+class SkipWorkflowStepResponse(_message.Message):
+    __slots__ = ("run_id", "step")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    step: str
+    def __init__(self, run_id: _Optional[str] = ..., step: _Optional[str] = ...) -> None: ...
+
+class ReplayWorkflowRequest(_message.Message):
+    __slots__ = ("run", "namespace")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    namespace: str
+    def __init__(self, run: _Optional[str] = ..., namespace: _Optional[str] = ...) -> None: ...
+
+class ReplayWorkflowResponse(_message.Message):
+    __slots__ = ("run_id", "difference")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    difference: str
+    def __init__(self, run_id: _Optional[str] = ..., difference: _Optional[str] = ...) -> None: ...

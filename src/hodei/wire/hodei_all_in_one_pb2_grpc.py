@@ -1118,3 +1118,385 @@ class ServerService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class WorkflowServiceStub:
+    """Runs of workflows, for operators. A run is named by its id, or by its workflow id, which means the
+    open one, else the newest.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListWorkflows = channel.unary_unary(
+                '/hodei.WorkflowService/ListWorkflows',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.ListWorkflowsRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.ListWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.GetWorkflow = channel.unary_unary(
+                '/hodei.WorkflowService/GetWorkflow',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowResponse.FromString,
+                _registered_method=True)
+        self.GetWorkflowHistory = channel.unary_unary(
+                '/hodei.WorkflowService/GetWorkflowHistory',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowHistoryRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowHistoryResponse.FromString,
+                _registered_method=True)
+        self.SignalWorkflow = channel.unary_unary(
+                '/hodei.WorkflowService/SignalWorkflow',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.SignalWorkflowRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.SignalWorkflowResponse.FromString,
+                _registered_method=True)
+        self.CancelWorkflow = channel.unary_unary(
+                '/hodei.WorkflowService/CancelWorkflow',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.CancelWorkflowRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.CancelWorkflowResponse.FromString,
+                _registered_method=True)
+        self.RetryWorkflowStep = channel.unary_unary(
+                '/hodei.WorkflowService/RetryWorkflowStep',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.RetryWorkflowStepRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.RetryWorkflowStepResponse.FromString,
+                _registered_method=True)
+        self.SkipWorkflowStep = channel.unary_unary(
+                '/hodei.WorkflowService/SkipWorkflowStep',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.SkipWorkflowStepRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.SkipWorkflowStepResponse.FromString,
+                _registered_method=True)
+        self.ReplayWorkflow = channel.unary_unary(
+                '/hodei.WorkflowService/ReplayWorkflow',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.ReplayWorkflowRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.ReplayWorkflowResponse.FromString,
+                _registered_method=True)
+
+
+class WorkflowServiceServicer:
+    """Runs of workflows, for operators. A run is named by its id, or by its workflow id, which means the
+    open one, else the newest.
+    """
+
+    def ListWorkflows(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWorkflow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWorkflowHistory(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignalWorkflow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelWorkflow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryWorkflowStep(self, request, context):
+        """A parked run goes on: what it is parked for is tried again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SkipWorkflowStep(self, request, context):
+        """A run that is parked for a compensation goes on without it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayWorkflow(self, request, context):
+        """Runs the code that the server has over the history; changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_WorkflowServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkflows,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.ListWorkflowsRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.ListWorkflowsResponse.SerializeToString,
+            ),
+            'GetWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkflow,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowResponse.SerializeToString,
+            ),
+            'GetWorkflowHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkflowHistory,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowHistoryRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.GetWorkflowHistoryResponse.SerializeToString,
+            ),
+            'SignalWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalWorkflow,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.SignalWorkflowRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.SignalWorkflowResponse.SerializeToString,
+            ),
+            'CancelWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelWorkflow,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.CancelWorkflowRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.CancelWorkflowResponse.SerializeToString,
+            ),
+            'RetryWorkflowStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryWorkflowStep,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.RetryWorkflowStepRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.RetryWorkflowStepResponse.SerializeToString,
+            ),
+            'SkipWorkflowStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipWorkflowStep,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.SkipWorkflowStepRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.SkipWorkflowStepResponse.SerializeToString,
+            ),
+            'ReplayWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayWorkflow,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.ReplayWorkflowRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.ReplayWorkflowResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'hodei.WorkflowService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('hodei.WorkflowService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class WorkflowService:
+    """Runs of workflows, for operators. A run is named by its id, or by its workflow id, which means the
+    open one, else the newest.
+    """
+
+    @staticmethod
+    def ListWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/ListWorkflows',
+            hodei_dot_hodei__all__in__one__pb2.ListWorkflowsRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.ListWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/GetWorkflow',
+            hodei_dot_hodei__all__in__one__pb2.GetWorkflowRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.GetWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWorkflowHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/GetWorkflowHistory',
+            hodei_dot_hodei__all__in__one__pb2.GetWorkflowHistoryRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.GetWorkflowHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/SignalWorkflow',
+            hodei_dot_hodei__all__in__one__pb2.SignalWorkflowRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.SignalWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/CancelWorkflow',
+            hodei_dot_hodei__all__in__one__pb2.CancelWorkflowRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.CancelWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryWorkflowStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/RetryWorkflowStep',
+            hodei_dot_hodei__all__in__one__pb2.RetryWorkflowStepRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.RetryWorkflowStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipWorkflowStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/SkipWorkflowStep',
+            hodei_dot_hodei__all__in__one__pb2.SkipWorkflowStepRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.SkipWorkflowStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkflowService/ReplayWorkflow',
+            hodei_dot_hodei__all__in__one__pb2.ReplayWorkflowRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.ReplayWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -20,7 +20,7 @@ from hodei.durable.events import (
     SignalReceived,
 )
 from hodei.durable.failures import Failure, RunFailedError
-from hodei.durable.recorded import Recorded
+from hodei.durable.recorded import Recorded, recorded
 from hodei.durable.replay import NonDeterminismError, rebuild
 from hodei.durable.runner.activation import Activator
 from hodei.durable.runner.hints import Hints
@@ -36,7 +36,16 @@ from hodei.kernel.errors import (
     WrongStateError,
 )
 from hodei.kernel.ids import ID_RULE, ServerId, is_valid_id
-from hodei.ports.durable import Batch, Committed, DurableStore, Moved, NotOpen, Taken
+from hodei.ports.durable import (
+    Batch,
+    Committed,
+    DurableStore,
+    Moved,
+    NotOpen,
+    RunFilter,
+    RunPage,
+    Taken,
+)
 from hodei.ports.durable_rows import (
     OPEN,
     Delivery,
@@ -281,9 +290,34 @@ class DurableClient:
             raise NotFoundError("run", run_id, "look it up with `hodei workflows list`")
         return run
 
+    async def find(self, name: str, *, namespace: str = DEFAULT_NAMESPACE) -> RunRow:
+        """The run of this run id; else the open run of this workflow id, else its newest one.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        run = await self._store.load_run(RunId(name))
+        run = run or await self._store.newest_run(namespace, name)
+        if run is None:
+            raise NotFoundError("run", name, "look it up with `hodei workflows list`")
+        return run
+
+    async def list_runs(self, run_filter: RunFilter, *, limit: int, cursor: str = "") -> RunPage:
+        """A page of runs, newest first.
+
+        Raises:
+            InvalidFieldsError: The cursor is not one.
+        """
+        return await self._store.list_runs(run_filter, limit=limit, cursor=cursor)
+
     async def history(self, run_id: RunId) -> list[Recorded]:
         """All events of a run."""
         return await read_history(self._store, run_id)
+
+    async def history_page(self, run_id: RunId, *, after_seq: int, limit: int) -> list[Recorded]:
+        """Some events of a run, in order."""
+        rows = await self._store.read_history(run_id, after_seq=after_seq, limit=limit)
+        return [recorded(each) for each in rows]
 
     async def _starting(self, request: StartRequest) -> Batch:
         definition = self._workflows.newest(request.type)
