@@ -1,0 +1,220 @@
+"""Servers, agents and sessions of the database killed at random while jobs of all kinds run."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from acceptance.harness import HodeiServer
+from acceptance.servers import Servers
+from dev_db import Cluster
+from hodei.kernel.errors import HodeiError, NotFoundError
+from hodei.sdk import Client
+from support.history_checker import Did, Heard, History, Seen
+
+# The lock is the kernel's: it is held for as long as any process of the attempt lives.
+SCRIPT = """
+exec 9> "$1/$2.lock"
+flock -n 9 || echo x >> "$1/$2.overlaps"
+echo x >> "$1/$2.runs"
+seq 200
+sleep "$3"
+echo x >> "$1/$2.ends"
+exit "$4"
+"""
+KINDS = ("quick", "quick", "quick", "slow", "failing", "cancelled")
+END_SESSION = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name LIKE 'hodei %' ORDER BY random() LIMIT 1
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Chaos:
+    """What is killed, and what is noted meanwhile."""
+
+    servers: Servers
+    database: Cluster
+    folder: Path
+    chance: random.Random
+    history: History = field(default_factory=History)
+    kills: dict[str, int] = field(default_factory=dict[str, int])
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    def request(self, job_id: str, kind: str) -> dict[str, object]:
+        """A job that notes outside when it runs."""
+        pause = {"quick": "0.1", "slow": "1.5"}.get(kind, "0.3")
+        code = "3" if kind == "failing" else "0"
+        pause = "30" if kind == "cancelled" else pause
+        command = ["bash", "-c", SCRIPT, "bash", str(self.folder), job_id, pause, code]
+        # Enough for attempts that are lost, and few enough for those that fail.
+        retries = 2 if kind == "failing" else 50
+        return {"id": job_id, "command": command, "retries": retries, "backoff": 0, "grace": 0.2}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Follows the events at each server, and asks for jobs, while the block runs."""
+        threads = [
+            *(threading.Thread(target=self._follow, args=(each,)) for each in self.servers.all),
+            *(threading.Thread(target=self._ask, args=(each,)) for each in self.servers.all),
+        ]
+        for each in threads:
+            each.start()
+        try:
+            yield
+        finally:
+            self.is_over.set()
+            for each in threads:
+                each.join()
+
+    def kill_something(self) -> None:
+        """Kills a server, a process of a worker, or a session of the database."""
+        what = self.chance.choices(("server", "worker", "session"), weights=(1, 3, 2))[0]
+        self.kills[what] = self.kills.get(what, 0) + 1
+        if what == "session":
+            self.database.ask(END_SESSION, database="tests")
+        elif what == "server":
+            server = self.chance.choice(self.servers.all)
+            server.kill()
+            server.start(within_s=60)
+        else:
+            self._kill_worker()
+
+    def note_what_jobs_did(self) -> None:
+        """Reads what they wrote outside."""
+        for job_id in self.history.submitted:
+            self.history.did[job_id] = Did(
+                runs=self._lines(job_id, "runs"),
+                ends=self._lines(job_id, "ends"),
+                overlaps=self._lines(job_id, "overlaps"),
+            )
+
+    def _lines(self, job_id: str, what: str) -> int:
+        file = self.folder / f"{job_id}.{what}"
+        return len(file.read_text().split()) if file.exists() else 0
+
+    def _kill_worker(self) -> None:
+        owner = self.chance.choice(self.servers.all)
+        agents = [
+            each
+            for each in owner.processes()
+            if each.pid != owner.pid and str(owner.data_dir / "workers") in _place(each)
+        ]
+        if agents:
+            with contextlib.suppress(psutil.Error):
+                self.chance.choice(agents).kill()
+
+    def _follow(self, server: HodeiServer) -> None:
+        heard = self.history.heard.setdefault(server.data_dir.name, [])
+        # One of them first, the others when it is gone: a follower goes on anywhere.
+        others = [each.address for each in self.servers.all if each is not server]
+        with Client([server.address, *others], reconnect_within=120) as client:
+            for event in self._until_over(client):
+                if event.type.startswith("Job"):
+                    heard.append(
+                        Heard(
+                            position=event.position,
+                            job_id=event.job_id,
+                            kind=event.type,
+                            attempt=event.attempt,
+                            state=event.state,
+                        )
+                    )
+
+    def _until_over(self, client: Client) -> Iterator[object]:
+        after = None
+        while True:
+            # Not for ever: the end of the chaos is no event.
+            for event in client.events(after=after, follow=False):
+                after = event.position
+                yield event
+            if self.is_over.wait(0.05):
+                yield from client.events(after=after, follow=False)
+                return
+
+    def _ask(self, server: HodeiServer) -> None:
+        chance = random.Random(server.data_dir.name)
+        with Client(server.address) as client:
+            while not self.is_over.wait(0.02):
+                if not (known := list(self.history.submitted)):
+                    continue
+                job_id = chance.choice(known)
+                began = time.monotonic()
+                state, attempts = "", 0
+                try:
+                    job = client.get(job_id)
+                    state, attempts = job.state.value, len(job.attempts)
+                except NotFoundError:
+                    pass
+                except HodeiError:
+                    # The server is away: no answer is no lie.
+                    continue
+                self.history.seen.append(
+                    Seen(
+                        began=began,
+                        ended=time.monotonic(),
+                        server=server.data_dir.name,
+                        job_id=job_id,
+                        state=state,
+                        attempts=attempts,
+                    )
+                )
+
+
+def _place(process: psutil.Process) -> str:
+    try:
+        return " ".join([*process.cmdline(), process.cwd()])
+    except (psutil.Error, OSError):
+        return ""
+
+
+def run_through_chaos(
+    chaos: Chaos, *, jobs: int, for_s: float, every_s: float, patience_s: float
+) -> None:
+    """Queues jobs one after another while things are killed; returns once all have ended."""
+    chaos.folder.mkdir()
+    kinds = [chaos.chance.choice(KINDS) for _ in range(jobs)]
+    ends = {"failing": "FAILED", "cancelled": "CANCELLED"}
+    with chaos.watched(), chaos.servers.client() as client:
+        killer = threading.Thread(target=_kill_for, args=(chaos, for_s, every_s))
+        killer.start()
+        pause_s = for_s / jobs
+        for number, kind in enumerate(kinds):
+            job_id = f"{kind}-{number}"
+            _insist(lambda job_id=job_id, kind=kind: client.submit(**chaos.request(job_id, kind)))
+            chaos.history.submitted[job_id] = time.monotonic()
+            if kind == "cancelled":
+                _insist(lambda job_id=job_id: client.cancel(job_id))
+            time.sleep(pause_s)
+        killer.join()
+        for job_id in chaos.history.submitted:
+            ended = client.wait(job_id, timeout=patience_s)
+            assert ended.state == ends.get(job_id.split("-")[0], "SUCCEEDED"), ended.to_dict()
+    chaos.note_what_jobs_did()
+
+
+def _insist(call: Callable[[], object]) -> None:
+    """Repeats a call that no server answered: ids make that safe."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            call()
+        except HodeiError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _kill_for(chaos: Chaos, for_s: float, every_s: float) -> None:
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        chaos.kill_something()
+        time.sleep(every_s)
