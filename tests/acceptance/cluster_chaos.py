@@ -1,7 +1,9 @@
 """Servers, agents and sessions of the database killed at random while jobs of all kinds run."""
 
 import contextlib
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +45,8 @@ class Chaos:
     database: Cluster
     folder: Path
     chance: random.Random
+    longest_pause_s: float = 3.0
+    """That a server is stopped for."""
     history: History = field(default_factory=History)
     kills: dict[str, int] = field(default_factory=dict[str, int])
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -74,8 +78,9 @@ class Chaos:
                 each.join()
 
     def kill_something(self) -> None:
-        """Kills a server, a process of a worker, or a session of the database."""
-        what = self.chance.choices(("server", "worker", "session"), weights=(1, 3, 2))[0]
+        """Kills a server, a process of a worker, or a session of the database; or stops a server."""
+        kinds = ("server", "worker", "session", "pause")
+        what = self.chance.choices(kinds, weights=(2, 6, 4, 1))[0]
         self.kills[what] = self.kills.get(what, 0) + 1
         if what == "session":
             self.database.ask(END_SESSION, database="tests")
@@ -83,8 +88,19 @@ class Chaos:
             server = self.chance.choice(self.servers.all)
             server.kill()
             server.start(within_s=60)
+        elif what == "pause":
+            # Now and then past its lease: it goes on as if nothing had been.
+            self._pause(self.chance.choice((0.5, 1, 2, self.longest_pause_s)))
         else:
             self._kill_worker()
+
+    def _pause(self, seconds: float) -> None:
+        pid = self.chance.choice(self.servers.all).pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def note_what_jobs_did(self) -> None:
         """Reads what they wrote outside."""

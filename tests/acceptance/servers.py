@@ -19,10 +19,13 @@ class Servers:
     settings: dict[str, str]
     all: list[HodeiServer] = field(default_factory=list[HodeiServer])
 
-    def add(self, *, url: str = "", **settings: object) -> HodeiServer:
+    def add(
+        self, *, url: str = "", environment: dict[str, str] | None = None, **settings: object
+    ) -> HodeiServer:
         """Starts one more."""
         name = "abcdefgh"[len(self.all)]
         environment = {
+            **(environment or {}),
             **self.settings,
             "HODEI_NAME": name,
             "HODEI_DATABASE_URL": url or self.url,

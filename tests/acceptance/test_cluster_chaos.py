@@ -19,17 +19,17 @@ def chaos_in(
     *,
     seed: int,
     workers: int,
-    slots: int,
+    longest_pause_s: float,
     **run: float,
 ) -> Chaos:
-    with some_servers(
-        tmp_path, url, local_slots=slots, local_max_workers=workers, local_max_age="1h"
-    ) as servers:
+    settings = {"local_slots": 4, "local_max_workers": workers, "local_max_age": "1h"}
+    with some_servers(tmp_path, url, **settings) as servers:
         chaos = Chaos(
             servers=servers,
             database=postgres,
             folder=tmp_path / "outside",
             chance=random.Random(seed),
+            longest_pause_s=longest_pause_s,
         )
         run_through_chaos(chaos, **run)
     return chaos
@@ -45,7 +45,7 @@ def test_two_servers_survive_random_kills_of_everything(
         postgres_url,
         seed=3,
         workers=2,
-        slots=4,
+        longest_pause_s=3.0,
         jobs=40,
         for_s=20,
         every_s=1.0,
@@ -67,11 +67,11 @@ def test_two_servers_ten_agents_and_3000_jobs_survive_five_minutes_of_kills(
         postgres_url,
         seed=seed,
         workers=5,
-        slots=4,
         jobs=3000,
         for_s=300,
         every_s=1.0,
         patience_s=900,
+        longest_pause_s=20.0,
     )
     print(
         f"seed {seed}: {len(chaos.history.submitted)} jobs, kills {chaos.kills}, "

@@ -1,7 +1,9 @@
 """Several whole servers on one PostgreSQL: any of them may go, and the work goes on."""
 
 import os
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from acceptance.crash import Ledger
 from acceptance.harness import HODEI, HodeiServer, eventually, run_command
 from acceptance.servers import Servers, duties_of, some_servers
+from support.holding_proxy import HoldingProxy
 
 SETTINGS = {"local_slots": 4, "local_max_workers": 2}
 
@@ -239,3 +242,97 @@ def test_what_servers_have_in_common_is_sealed_where_there_is_a_key(
         second.stop()
     finally:
         first.stop()
+
+
+@pytest.mark.timeout(240)
+def test_all_servers_are_restarted_one_after_the_other_under_load(
+    pair: Servers, ledger: Ledger
+) -> None:
+    eventually(lambda: all(len(pair.seen_by(each)) == 2 for each in pair.all), what="two servers")
+    ids = [f"job-{number}" for number in range(60)]
+
+    def submit() -> None:
+        with pair.client() as client:
+            for job_id in ids:
+                client.submit(**ledger.request(job_id))
+                time.sleep(0.2)
+
+    submitter = threading.Thread(target=submit)
+    submitter.start()
+    for each in pair.all:
+        assert each.stop() == 0
+        each.start(within_s=40)
+        eventually(
+            lambda each=each: f"host:{each.data_dir.name}" in duties_of(pair, each), within_s=20
+        )
+    submitter.join()
+    with pair.client() as client:
+        for job_id in ids:
+            # Nothing is lost, and nothing is even tried again.
+            assert len(client.wait(job_id, timeout=60).attempts) == 1
+            ledger.check(client, job_id)
+
+
+@pytest.fixture(scope="session")
+def clock_shift(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What makes the wall clock of a process another one."""
+    library = tmp_path_factory.mktemp("clock") / "shift.so"
+    source = Path(__file__).parent / "clock_shift.c"
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler here")
+    subprocess.run(command, check=True)
+    return library
+
+
+@pytest.mark.parametrize("shift_s", ["600", "-600"])
+def test_deadlines_are_kept_by_servers_whose_clocks_differ_by_ten_minutes(
+    tmp_path: Path, postgres_url: str, clock_shift: Path, shift_s: str
+) -> None:
+    shifted = {"LD_PRELOAD": str(clock_shift), "CLOCK_SHIFT_S": shift_s}
+    with some_servers(tmp_path, postgres_url, count=1, **SETTINGS) as servers:
+        ahead = servers.add(environment=shifted)
+        began = time.monotonic()
+        late = ahead.cli("run", "--deadline", "4s", "--output", "json", "--", "sleep", "60")
+        assert late.json["state"] == "TIMED_OUT"
+        assert 3 < time.monotonic() - began < 30
+        done = ahead.cli("run", "--deadline", "5m", "--", "echo", "in time")
+        assert (done.code, done.stdout) == (0, b"in time\n")
+        servers.all[0].kill()
+        servers.until_taken_over(ahead, "a")
+        done = ahead.cli("run", "--deadline", "5m", "--", "echo", "alone")
+        assert (done.code, done.stdout) == (0, b"alone\n")
+
+
+class TestWhileTheDatabaseIsAway:
+    @pytest.fixture
+    def behind_proxy(
+        self, tmp_path: Path, postgres_url: str
+    ) -> Iterator[tuple[Servers, HoldingProxy]]:
+        # The proxy ends last: a server that stops wants to leave properly.
+        with (
+            HoldingProxy(postgres_url) as proxy,
+            some_servers(tmp_path, postgres_url, count=1, **SETTINGS) as servers,
+        ):
+            servers.add(url=proxy.url)
+            yield servers, proxy
+
+    def test_of_one_server_its_work_is_the_others_and_its_clients_are_told_the_truth(
+        self, behind_proxy: tuple[Servers, HoldingProxy], ledger: Ledger
+    ) -> None:
+        servers, proxy = behind_proxy
+        a, b = servers.all
+        ids = [f"job-{number}" for number in range(20)]
+        with servers.client() as client:
+            client.submit_many([ledger.request(job_id) for job_id in ids])
+            proxy.hold()
+            servers.until_taken_over(a, "b", within_s=40)
+            refused = b.cli("jobs", "show", ids[0])
+            assert (refused.code, "cannot be reached" in refused.errors) == (2, True), refused
+            for job_id in ids:
+                client.wait(job_id, timeout=60)
+            proxy.let_go()
+            eventually(lambda: "host:b" in duties_of(servers, b), within_s=30, what="b to be back")
+            for job_id in ids:
+                ledger.check(client, job_id)
+        assert b.cli("run", "--", "echo", "again").stdout == b"again\n"

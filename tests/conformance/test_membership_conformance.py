@@ -198,6 +198,10 @@ async def test_a_duty_is_taken_once_and_each_time_at_a_higher_epoch(site: Site) 
     assert (await b.look()).duties[CLOCK].owner is None
     assert await b.take(CLOCK, epoch=1)
     assert (await a.look()).duties == {CLOCK: Ownership(owner=ServerId("b-1"), epoch=2)}
+    await b.give_up(CLOCK)
+    # Whoever looked too long ago looks again.
+    assert not await a.take(CLOCK, epoch=1)
+    assert await a.take(CLOCK, epoch=2)
 
 
 async def test_of_many_that_want_a_duty_at_once_one_gets_it(site: Site) -> None:

@@ -15,6 +15,7 @@ from conformance.test_membership_conformance import entry as server_entry
 from dev_db import Cluster
 from hodei.adapters.postgres import PostgresMembership, PostgresStore, connection
 from hodei.adapters.postgres.committer import NoMemberError
+from hodei.adapters.postgres.named_sql import load
 from hodei.adapters.postgres.session_names import session_name
 from hodei.domain.jobs.spec import Script
 from hodei.kernel.errors import BrokenError
@@ -346,6 +347,34 @@ async def test_a_server_that_others_took_for_dead_commits_nothing_before_it_has_
     await store.close()
     await membership.close()
     await other.close()
+
+
+async def test_a_server_is_ended_under_the_lock_of_commits(postgres_url: str):
+    membership = PostgresMembership(postgres_url, server="a")
+    other = PostgresMembership(postgres_url, server="b")
+    await membership.join(server_entry(ServerId("a-1")), lease_s=15)
+    await other.join(server_entry(ServerId("b-1"), "b"), lease_s=15)
+    committing = await asyncpg.connect(postgres_url)
+    await committing.execute(WRITES["begin"])
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        expel = tasks.create_task(other.expel(ServerId("a-1"), lease_s=-1))
+        while not await committing.fetchval(WAITS_FOR_THE_LOCK):
+            pass
+        # Whoever is committing has asked before: it is a member until then.
+        assert await committing.fetchval("SELECT ended_at FROM servers WHERE id = 'a-1'") is None
+        await committing.execute("COMMIT")
+        assert await expel
+
+    await committing.close()
+    await membership.close()
+    await other.close()
+
+
+WRITES = load("writes.sql")
+WAITS_FOR_THE_LOCK = (
+    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+)
 
 
 async def test_what_was_on_its_way_when_its_server_was_ended_is_committed_before_that_or_never(

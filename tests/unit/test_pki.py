@@ -110,12 +110,12 @@ def test_the_fingerprint_is_the_sha256_of_the_last_certificate_that_a_server_sho
     intermediate.verify_directly_issued_by(root)
 
 
-def test_lives_are_counted_from_now_and_begin_five_minutes_earlier(ca: FileCertificateAuthority):
+def test_lives_are_counted_from_now_and_begin_fifteen_minutes_earlier(ca: FileCertificateAuthority):
     server, intermediate, root = chain(ca.server_identity().chain_pem)
     made = START.replace(microsecond=0)
 
     assert {each.not_valid_before_utc for each in (server, intermediate, root)} == {
-        made - timedelta(minutes=5)
+        made - timedelta(minutes=15)
     }
     assert server.not_valid_after_utc == made + timedelta(days=7)
     assert intermediate.not_valid_after_utc == made + timedelta(days=90)

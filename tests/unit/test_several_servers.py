@@ -404,6 +404,9 @@ class TestAPlaceThatIsLost:
         async def fail(**_: object) -> bool:
             raise StoreUnavailableError("it does not answer")
 
+        # The lease counts from the last time that it was renewed.
+        air.clock.jump(6)
+        await a.keep()
         monkeypatch.setattr(a.membership, "renew", fail)
         air.clock.jump(SERVER_LEASE_S - 2.1)
         with pytest.raises(StoreUnavailableError):
@@ -477,6 +480,24 @@ class TestPools:
         await other.keep(times=2)
         await other.settle()
         assert (await other.worker(agent.id)).reason.code is ReasonCode.WORKER_LOST
+
+    async def test_lose_no_instance_whose_row_has_not_been_heard_of(
+        self, pools: tuple[Plane, Plane, FakeProvider], air: Air
+    ) -> None:
+        keeper, other, provider = pools
+        await other.agent_of(provider)
+        await keeper.settle()
+        air.is_silent = True
+        # The last that the keeper asked for before it died.
+        await keeper.submit(*[spec()] * 3)
+        await keeper.settle()
+        made = set(provider.instances)
+        assert len(made) > 1
+        assert not all(other.fleet.get(each) for each in made)
+        await keeper.die()
+        await other.keep(times=2)
+        await other.settle()
+        assert made <= set(provider.instances)
 
 
 class TestHosts:

@@ -24,7 +24,7 @@ from hodei.kernel.errors import InvalidFieldsError
 from hodei.kernel.ids import ClusterId, WorkerId
 from hodei.ports.pki import BadCsrError
 
-BACKDATE: Final = timedelta(minutes=5)
+BACKDATE: Final = timedelta(minutes=15)
 ROOT_LIFE: Final = timedelta(days=3653)
 INTERMEDIATE_LIFE: Final = timedelta(days=90)
 SERVER_LIFE: Final = timedelta(days=7)
