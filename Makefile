@@ -74,6 +74,10 @@ proto: $(DEV) ## Generate hodei.wire from proto/
 bench: $(DEV) ## Measure against the targets, with ratios to a bare spawn loop
 	@$(BIN)/python bench/run_all.py $(BENCH)
 
+.PHONY: bench-docker
+bench-docker: $(DEV) ## Measure containers against `docker run` and the bare Engine API, on an engine of its own; ROUNDS=n
+	@$(BIN)/python bench/bench_docker.py $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: job-docker-hello
 job-docker-hello: $(RUNTIME) ## Run a job that says hello in a container of the running server; IMAGE=name picks the image
 	@$(BIN)/hodei run --name docker-hello --provider docker $(if $(IMAGE),--image $(IMAGE)) -- \

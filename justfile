@@ -40,6 +40,10 @@ proto:
 bench:
     @make bench
 
+# Measure containers against `docker run` and the bare Engine API
+bench-docker:
+    @make bench-docker
+
 # Remove what was installed and built
 clean:
     @make clean

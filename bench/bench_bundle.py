@@ -7,11 +7,10 @@ that of the tests; the engine too, and where none can run only the first ratio i
 import argparse
 import asyncio
 import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +24,8 @@ from agent_bundle.recipe import ARCHITECTURES  # noqa: E402
 from hodei.kernel.version import VERSION  # noqa: E402
 from integration.agent_server import FakeServer  # noqa: E402
 from report import Figure, show  # noqa: E402
+from turns import first_byte, in_turns  # noqa: E402
 
-Measure = Callable[[], Awaitable[float]]
 ROUNDS = 15
 
 
@@ -45,33 +44,6 @@ async def first_message(server: FakeServer, command: Sequence[str | Path]) -> fl
     process.terminate()
     await process.wait()
     return took * 1000
-
-
-async def first_byte(command: Sequence[str]) -> float:
-    """Milliseconds from starting a command to the first byte that it prints."""
-    began = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    await process.stdout.read(1)
-    took = time.perf_counter() - began
-    await process.wait()
-    return took * 1000
-
-
-async def in_turns(measures: dict[str, Measure], rounds: int) -> dict[str, float]:
-    """The median of each; the first round warms caches and does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in measures}
-    for turn in range(rounds + 1):
-        for name, measure in measures.items():
-            took = await measure()
-            if turn:
-                taken[name].append(took)
-    for name, values in taken.items():
-        low, median, high = min(values), statistics.median(values), max(values)
-        print(
-            f"{name:<44}{low:>8.0f} {median:>8.0f} {high:>8.0f} ms (min, median, max)", flush=True
-        )
-    return {name: statistics.median(values) for name, values in taken.items()}
 
 
 async def on_this_host(bundle: Path, rounds: int) -> list[Figure]:

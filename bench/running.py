@@ -101,14 +101,31 @@ class Stubs:
         """That of the newest event."""
         return (await self.server.GetServerInfo(pb.GetServerInfoRequest())).position
 
+    async def first_byte(self, definition: pb.JobDefinition) -> float:
+        """Milliseconds from queueing a job, which has an id, to the first byte that it prints."""
+        began = time.perf_counter()
+        await self.jobs.QueueJob(pb.QueueJobRequest(job_definition=definition))
+        entries = self.logs.SubscribeLogs(
+            pb.SubscribeLogsRequest(job_id=definition.job_id.value, include_history=True, raw=True)
+        )
+        async for entry in entries:
+            if entry.data:
+                break
+        took = time.perf_counter() - began
+        entries.cancel()
+        return took * 1000
+
     async def worker_pids(self) -> list[int]:
         """Of the local workers that have not ended."""
         answer = await self.workers.ListWorkers(pb.ListWorkersRequest())
         return [worker.pid for worker in answer.workers if worker.HasField("pid")]
 
 
-def echo(text: str, job_id: str = "") -> pb.JobDefinition:
+def echo(text: str, job_id: str = "", *, image: str = "") -> pb.JobDefinition:
     """A job that prints a line."""
     return pb.JobDefinition(
-        job_id=pb.JobId(value=job_id) if job_id else None, command="echo", arguments=[text]
+        job_id=pb.JobId(value=job_id) if job_id else None,
+        command="echo",
+        arguments=[text],
+        image=image,
     )
