@@ -159,6 +159,33 @@ async def test_the_agent_reads_its_document_from_stdin_and_nothing_else_has_it(
     assert set(handle.steps) == {"create", "start"}
 
 
+async def test_what_an_earlier_try_left_half_made_is_made_anew(
+    provider: DockerProvider, docker_engine: Engine
+):
+    labels = {"cluster": CLUSTER, "provider": provider.name, "worker": "half"}
+    options = [
+        word for key, value in labels.items() for word in ("--label", f"hodei.{key}={value}")
+    ]
+    name = ("--name", "hodei-half")
+    left = (await docker(docker_engine, "create", *name, *options, BUSYBOX, "true")).strip()
+    handle = await provider.provision(request_for("half"))
+    assert await provider.is_running(handle)
+    assert handle.data["container"] != left
+    assert [owned.data for owned in await provider.list_owned()] == [handle.data]
+
+
+async def test_a_container_of_somebody_else_that_has_the_name_is_left_alone_and_told_of(
+    provider: DockerProvider, docker_engine: Engine
+):
+    theirs = await docker(docker_engine, "create", "--name", "hodei-taken", BUSYBOX, "true")
+    try:
+        with pytest.raises(KindUnavailableError, match="already in use"):
+            await provider.provision(request_for("taken"))
+    finally:
+        # Fails where it is gone.
+        await docker(docker_engine, "rm", theirs.strip())
+
+
 async def test_a_container_may_do_little_and_is_as_large_as_the_job_asks(
     docker_engine: Engine, make: Make
 ):

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import structlog
+from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
@@ -23,6 +24,7 @@ from hodei.ports.providers import (
     Capabilities,
     Handle,
     InstanceEvent,
+    KindUnavailableError,
     ProviderUnavailableError,
     ProvisioningRefusedError,
     ProvisionRequest,
@@ -44,6 +46,8 @@ log = structlog.get_logger()
 
 _DESTROY_WITHIN_S: Final = 30.0
 """Past it a removal is not confirmed."""
+_CONFLICT: Final = 409
+"""The status of creating a container whose name is taken, and of removing one that is on its way."""
 _LOOK_AGAIN_S: Final = 0.05
 """Between two looks at a removal that somebody else has begun."""
 _AT_ONCE: Final = 8
@@ -51,6 +55,10 @@ _AT_ONCE: Final = 8
 _LIVE: Final = frozenset({"running", "restarting"})
 _AGENT: Final = "hodei-agent"
 _NO_KIND: Final = WorkerKind()
+
+
+class _TakenError(KindUnavailableError):
+    """There is a container of that name: the worker's own, as a rule, of an earlier try."""
 
 
 class DockerProvider:
@@ -135,6 +143,10 @@ class DockerProvider:
         if not is_valid_id(request.worker_id):
             raise ProvisioningRefusedError(f"{request.worker_id!r} cannot be a worker's id")
         async with self._alone(request.worker_id), self._limit:
+            # Not looked for before: as a rule there is none, the engine refuses a second one of a
+            # name, and a look would cost every cold start a round trip.
+            with suppress(_TakenError):
+                return await self._make(request)
             found = await self._of_worker(request.worker_id)
             for container in found:
                 if container["State"] in _LIVE:
@@ -239,7 +251,7 @@ class DockerProvider:
         try:
             async with self._engine.asked() as docker:
                 name = container_name(request.worker_id)
-                container = await docker.containers.create(body, name=name)
+                container = await _create(docker, body, name)
                 created_at = clock()
                 await _start(container, request.bootstrap)
         except DockerError as error:
@@ -273,7 +285,7 @@ class DockerProvider:
             except DockerError as error:
                 if error.status == 404:
                     return None
-                if error.status != 409:
+                if error.status != _CONFLICT:
                     raise
                 # Somebody else removes it already: gone is only what is not there any more.
                 await asyncio.sleep(_LOOK_AGAIN_S)
@@ -304,6 +316,15 @@ class DockerProvider:
         lock = self._making.setdefault(worker_id, asyncio.Lock())
         async with lock:
             yield
+
+
+async def _create(docker: Docker, body: dict[str, Any], name: str) -> DockerContainer:
+    try:
+        return await docker.containers.create(body, name=name)
+    except DockerError as error:
+        if error.status == _CONFLICT:
+            raise _TakenError(f"container {name} is not made: {error.message}") from error
+        raise
 
 
 async def _start(container: DockerContainer, bootstrap: Bootstrap) -> None:
