@@ -1,6 +1,7 @@
 """Generates `hodei.wire` from `proto/`; with `--check`, fails when what is committed is stale."""
 
 import argparse
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ import grpc_tools
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
+_IMPORT = re.compile(r"^from hodei[.\w]* import (?=\w+_pb2)", re.MULTILINE)
 WIRE = ROOT / "src" / "hodei" / "wire"
 
 
@@ -30,7 +32,7 @@ def generate(into: Path) -> list[Path]:
         written: list[Path] = []
         for path in sorted(Path(scratch).rglob("*_pb2*")):
             # protoc derives the import from the proto file's path; ours live in hodei.wire.
-            text = path.read_text().replace("from hodei import ", "from hodei.wire import ")
+            text = _IMPORT.sub("from hodei.wire import ", path.read_text())
             target = into / path.name
             target.write_text(text)
             written.append(target)

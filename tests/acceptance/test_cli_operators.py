@@ -32,6 +32,24 @@ def test_show_says_why_a_job_waits(server: HodeiServer) -> None:
     assert server.cli("jobs", "cancel", job_id, "--wait").text == f"{job_id} is CANCELLED\n"
 
 
+def test_providers_say_how_they_are_and_explain_says_why_a_job_is_where_it_is(
+    server: HodeiServer,
+) -> None:
+    server.cli("run", "--id", "explained", "--retries", "1", "--backoff", "1ms", "--", "false")
+    [local] = server.cli("providers", "list", "--output", "json").json
+    assert (local["name"], local["type"], local["state"]) == ("local", "local", "HEALTHY")
+    assert local["breaker"] == {"state": "CLOSED", "open_until": None, "failures": 0}
+    assert sum(local["workers"].values()) == local["active_workers"] > 0
+    assert "breaker: CLOSED" in " ".join(server.cli("providers", "show", "local").text.split())
+    told = server.cli("explain", "explained", "--output", "json").json
+    assert told["summary"].endswith("no other followed: its retry policy allows 2 in all")
+    assert [attempt["number"] for attempt in told["attempts"]] == [1, 2]
+    job_id = server.cli("run", "--detach", "--gpus", "8", "--", "true").text.strip()
+    assert "GPUs, not 8" in server.cli("explain", job_id).text
+    refused = server.cli("providers", "show", "nothing")
+    assert (refused.code, len(refused.errors.splitlines())) == (2, 1)
+
+
 def test_a_failed_job_is_tried_again_when_somebody_asks(server: HodeiServer) -> None:
     server.cli("run", "--id", "again", "--", "sh", "-c", "exit 9")
     assert server.cli("jobs", "retry", "again").code == 0

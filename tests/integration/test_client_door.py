@@ -17,8 +17,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from hodei.kernel.errors import InvalidFieldsError
 from hodei.kernel.version import VERSION
+from hodei.server.config import LocalProviderConfig
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
+from hodei.wire import provider_management_pb2 as providers_pb
 from support.door import WITHIN_S, Site, Stream, Worker, result, serving
 
 Code = grpc.StatusCode
@@ -35,12 +37,17 @@ async def site(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> 
         yield site
 
 
+LIST_PROVIDERS = providers_pb.ListProvidersRequest
 NOWHERE = pb.LabelSelector(match_labels={"nobody": "has-this"})
 """Of jobs that are to wait."""
 
 
 def of(job_id: str) -> pb.GetJobRequest:
     return pb.GetJobRequest(job_id=pb.JobId(value=job_id))
+
+
+def explain(job_id: str) -> pb.ExplainJobRequest:
+    return pb.ExplainJobRequest(job_id=pb.JobId(value=job_id))
 
 
 async def waiting(site: Site, **definition: object) -> str:
@@ -651,6 +658,56 @@ async def test_workers_that_are_not_there_or_cannot_be_are_refused(site: Site) -
     assert len(violations(error)) == 2
 
 
+# Providers, and why a job is where it is
+
+
+async def test_providers_are_listed_by_every_filter_and_shown_by_name(tmp_path: Path) -> None:
+    async with serving(tmp_path, local=LocalProviderConfig(max_workers=0, warm_workers=0)) as site:
+        [config] = (await site.providers.ListProviders(LIST_PROVIDERS())).providers
+        assert (config.id, config.name) == ("local", "local")
+        assert config.provider_type == providers_pb.PROVIDER_TYPE_LOCAL
+        assert config.status == providers_pb.PROVIDER_STATUS_ACTIVE
+        assert config.breaker.state == providers_pb.CIRCUIT_STATE_CLOSED
+        assert (config.max_workers, config.active_workers, config.is_kept_here) == (0, 0, True)
+        for request, count in (
+            (LIST_PROVIDERS(provider_type=providers_pb.PROVIDER_TYPE_LOCAL), 1),
+            (LIST_PROVIDERS(provider_type=providers_pb.PROVIDER_TYPE_DOCKER), 0),
+            (LIST_PROVIDERS(status=providers_pb.PROVIDER_STATUS_ACTIVE), 1),
+            (LIST_PROVIDERS(status=providers_pb.PROVIDER_STATUS_UNHEALTHY), 0),
+            (LIST_PROVIDERS(only_with_capacity=True), 0),
+        ):
+            answer = await site.providers.ListProviders(request)
+            assert len(answer.providers) == count, request
+        named = providers_pb.GetProviderRequest(provider_id="LOCAL")
+        assert (await site.providers.GetProvider(named)).provider == config
+        unknown = providers_pb.GetProviderRequest(provider_id="nothing")
+        error = await fails(site.providers.GetProvider(unknown), Code.NOT_FOUND)
+        assert "hodei providers list" in (error.details() or "")
+
+
+async def test_a_job_is_explained_while_it_waits_and_after_its_end(site: Site, ran: Ran) -> None:
+    worker = await site.join(only="explained")
+    async with worker.stream():
+        await site.until_worker(worker.id, lambda shown: shown.connected)
+        waits = await waiting(site)
+        told = await site.jobs.ExplainJob(explain(waits))
+        assert (told.job_id.value, told.state) == (waits, "QUEUED")
+        assert told.summary == (await site.get(waits)).detail.pending_reason
+        [candidate] = [each for each in told.candidates if each.name == worker.id]
+        assert candidate.kind == pb.CANDIDATE_KIND_WORKER
+        assert list(candidate.misfits) == ["its label nobody is 'not set', not 'has-this'"]
+        assert (candidate.provider, candidate.now) == ("static", "")
+    told = await site.jobs.ExplainJob(explain(await ran()))
+    assert "succeeded: no other was needed" in told.summary
+    assert ([each.attempt for each in told.attempts], list(told.candidates)) == ([1], [])
+
+
+async def test_a_job_that_is_not_there_cannot_be_explained(site: Site) -> None:
+    await fails(site.jobs.ExplainJob(explain("nobody")), Code.NOT_FOUND)
+    error = await fails(site.jobs.ExplainJob(explain("")), Code.INVALID_ARGUMENT)
+    assert violations(error) == ["job_id.value"]
+
+
 async def test_an_invitation_has_all_that_an_agent_needs(site: Site) -> None:
     told = await site.workers.InviteWorker(pb.InviteWorkerRequest(name="mine", labels={"a": "b"}))
     assert told.enroll_address == site.addresses.enroll
@@ -696,6 +753,7 @@ async def test_reflection_tells_of_services_and_their_messages(site: Site, versi
         "hodei.WorkerService",
         "hodei.ServerService",
         "hodei.WorkflowService",
+        "hodei.providers.ProviderManagementService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",

@@ -20,6 +20,7 @@ from hodei.server.config import LocalProviderConfig, ServerConfig
 from hodei.server.run import running_server
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
+from hodei.wire import provider_management_pb2_grpc as providers_rpc
 
 WITHIN_S = 10.0
 """What the server gets for anything that a test waits for."""
@@ -59,6 +60,7 @@ class Site:
         self.workers = rpc.WorkerServiceStub(channel)
         self.server = rpc.ServerServiceStub(channel)
         self.workflows = rpc.WorkflowServiceStub(channel)
+        self.providers = providers_rpc.ProviderManagementServiceStub(channel)
 
     @property
     def root_pem(self) -> bytes:

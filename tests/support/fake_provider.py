@@ -12,6 +12,7 @@ from hodei.ports.providers import (
     Handle,
     InstanceEvent,
     InstanceStopped,
+    ProviderType,
     ProvisionRequest,
     SightChanged,
     WatchGap,
@@ -39,6 +40,7 @@ class FakeProvider:
     ) -> None:
         self._name = ProviderName(name)
         self._capabilities = Capabilities(
+            type=ProviderType.TEST,
             max_workers=max_workers,
             slots_per_worker=slots,
             resources=resources,
@@ -58,6 +60,7 @@ class FakeProvider:
         self.on_provision: Callable[[ProvisionRequest], None] = lambda request: None
         self.on_destroy: Callable[[Handle], None] = lambda handle: None
         self.on_list: Callable[[], None] = lambda: None
+        self.problem = ""
         self.provision_gate = asyncio.Event()
         self.provision_gate.set()
         self.destroy_gate = asyncio.Event()
@@ -109,7 +112,7 @@ class FakeProvider:
         return list(self.instances.values())
 
     async def health(self) -> str:
-        return ""
+        return self.problem
 
     def crash(self, worker_id: WorkerId, reason: str = "exit code 1") -> None:
         """The instance ends by itself."""

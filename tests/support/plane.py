@@ -21,6 +21,7 @@ from hodei.application.dispatch import Dispatcher
 from hodei.application.doors import Doors
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.end_worker import EndWorker
+from hodei.application.explain_job import ExplainJob
 from hodei.application.explain_pending import ExplainPending
 from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
@@ -30,6 +31,7 @@ from hodei.application.hold_duties import HoldDuties, PlaceHooks
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper, PoolRules
 from hodei.application.links import FromWorker, HeldAttempt, Hello
+from hodei.application.list_providers import ListProviders
 from hodei.application.log_hub import LogHub
 from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
@@ -231,6 +233,10 @@ class Plane:
         self.hold = self._hold() if self.membership else None
         self.tail = TailLogs(journal=self.journal, logs=self.logs, hub=self.hub)
         self.explain = ExplainPending(fleet=self.fleet, pool=self.pool)
+        self.explain_job = ExplainJob(
+            fleet=self.fleet, pool=self.pool, pending=self.explain, clock=self.clock
+        )
+        self.list_providers = ListProviders(pool=self.pool, clock=self.clock)
 
     async def load(self) -> None:
         """Takes over what is stored, as a start does."""

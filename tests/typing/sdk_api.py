@@ -8,6 +8,7 @@ from hodei.sdk import (
     AsyncClient,
     Attempt,
     Client,
+    Explanation,
     Invitation,
     Job,
     JobEvent,
@@ -15,6 +16,7 @@ from hodei.sdk import (
     JobState,
     LogChunk,
     Priority,
+    Provider,
     Reason,
     Server,
     ServerInfo,
@@ -38,6 +40,9 @@ def plain(client: Client, since: datetime) -> None:
     assert_type(client.invite_worker(name="w"), Invitation)
     assert_type(client.server_info(), ServerInfo)
     assert_type(client.servers(), list[Server])
+    assert_type(client.providers(), list[Provider])
+    assert_type(client.get_provider("docker"), Provider)
+    assert_type(client.explain("id"), Explanation)
     with client as same:
         assert_type(same, Client)
 

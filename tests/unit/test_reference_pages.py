@@ -10,9 +10,11 @@ from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.durable.runner import tally
 from hodei.kernel.errors import HodeiError, InvalidFieldsError, NotFoundError
 from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire import provider_management_pb2 as providers_pb
 from hodei.wire.errors import abort_arguments
 from hodei.wire.refused_fields import REFUSED_FIELDS
 
+FILES = (pb.DESCRIPTOR, providers_pb.DESCRIPTOR)
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -46,7 +48,7 @@ def test_every_limit_is_listed_with_its_value():
 
 def test_every_call_is_listed():
     listed = {row[0] for row in rows("grpc.md", "call")}
-    services = pb.DESCRIPTOR.services_by_name.values()
+    services = [each for file in FILES for each in file.services_by_name.values()]
     assert listed == {method.name for service in services for method in service.methods}
 
 
@@ -58,7 +60,8 @@ def test_every_field_of_ours_is_listed_with_its_number():
     listed = [(row[0], int(row[1]), row[2].strip("`")) for row in rows("grpc.md", "message")]
     assert sorted(listed) == sorted(
         (name, field.number, field.name)
-        for name, message in pb.DESCRIPTOR.message_types_by_name.items()
+        for file in FILES
+        for name, message in file.message_types_by_name.items()
         for field in message.fields
         if field.number >= 100
     )

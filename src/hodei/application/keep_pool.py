@@ -9,6 +9,7 @@ import structlog
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet, Member
 from hodei.application.kind_troubles import KindTroubles
+from hodei.application.pool_condition import PoolCondition
 from hodei.application.provision_worker import Blame, ProvisioningFailedError, ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.domain.placement.breaker import Breaker
@@ -136,6 +137,21 @@ class PoolKeeper:
     def offers(self) -> list[tuple[Offer, int]]:
         """What each provider's next worker would have, and how many more it may make."""
         return [(_offer(pool.provider), self._room(pool)) for pool in self._pools.values()]
+
+    def conditions(self) -> list[PoolCondition]:
+        """How every pool is now."""
+        now = self._clock.monotonic()
+        return [
+            PoolCondition(
+                provider=pool.provider,
+                breaker=pool.breaker,
+                trouble=pool.trouble,
+                troubled_kinds=pool.kinds.listed(now),
+                members=self._of(pool),
+                is_kept_here=self._standing.keeps(pool.provider),
+            )
+            for pool in self._pools.values()
+        ]
 
     async def run(self) -> None:
         """Keeps the pools until it is cancelled."""

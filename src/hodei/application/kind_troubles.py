@@ -12,12 +12,28 @@ _REFUSED_FOR_S: Final = 60.0
 """So long a provider that refused a kind is not asked for it again, where others may make it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubledKind:
+    """A kind whose last worker did not come up."""
+
+    kind: WorkerKind
+    message: str
+    """Why."""
+    next_try: float | None
+    """None is begun before then, by the monotonic clock; None where one may be begun now."""
+
+
 @dataclass(slots=True)
 class _Trouble:
     message: str
     breaker: Breaker = Breaker()
     crashes: int = 0
     refused_until: float = 0.0
+
+    def closed_until(self, now: float) -> float | None:
+        """Until when none is begun; None where one may be."""
+        until = max(self.refused_until, self.breaker.open_until or 0.0)
+        return until if until > now else None
 
 
 class KindTroubles:
@@ -55,7 +71,7 @@ class KindTroubles:
         trouble = self._by_kind.get(kind)
         if trouble is None:
             return None
-        if now < trouble.refused_until or not trouble.breaker.lets_through(now):
+        if trouble.closed_until(now) is not None:
             return 0
         # One at a time until one comes up: ten would only fail ten times as fast.
         return max(0, 1 - in_progress)
@@ -64,6 +80,13 @@ class KindTroubles:
         """Why the last one failed; empty where none did."""
         trouble = self._by_kind.get(kind)
         return "" if trouble is None else trouble.message
+
+    def listed(self, now: float) -> list[TroubledKind]:
+        """All of them."""
+        return [
+            TroubledKind(kind=kind, message=each.message, next_try=each.closed_until(now))
+            for kind, each in self._by_kind.items()
+        ]
 
     def next_try(self, now: float) -> float | None:
         """When the next kind may be tried again; None where nothing is waited for."""

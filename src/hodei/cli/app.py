@@ -8,8 +8,10 @@ from typer.main import get_command
 from hodei.cli import (
     config_commands,
     db_commands,
+    explain_command,
     job_commands,
     logs_command,
+    providers_commands,
     run_command,
     server_commands,
     servers_commands,
@@ -34,8 +36,10 @@ def command() -> Any:  # noqa: ANN401 - typer keeps the class of what it makes t
     server_commands.register(app)
     run_command.register(app)
     app.add_typer(job_commands.app, name="jobs")
+    explain_command.register(app)
     logs_command.register(app)
     app.add_typer(worker_commands.app, name="workers")
+    app.add_typer(providers_commands.app, name="providers")
     app.add_typer(servers_commands.app, name="servers")
     app.add_typer(workflow_commands.app, name="workflows")
     app.add_typer(config_commands.app, name="config")

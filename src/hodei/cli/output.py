@@ -83,6 +83,9 @@ _WIDEST: Final = 100_000
 _STYLES: Final[dict[str, str]] = {
     "SUCCEEDED": "green",
     "READY": "green",
+    "HEALTHY": "green",
+    "DEGRADED": "yellow",
+    "UNAVAILABLE": "red",
     "RUNNING": "cyan",
     "BUSY": "cyan",
     "FAILED": "red",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from hodei.domain.jobs.spec import Resources
@@ -106,10 +107,20 @@ class SightChanged:
 InstanceEvent = InstanceStopped | WatchGap | SightChanged
 
 
+class ProviderType(StrEnum):
+    """What makes the workers."""
+
+    LOCAL = "LOCAL"
+    """Processes on the machine of the server."""
+    DOCKER = "DOCKER"
+    TEST = "TEST"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What the provider's workers have and can do."""
 
+    type: ProviderType
     max_workers: int
     slots_per_worker: int
     resources: Resources

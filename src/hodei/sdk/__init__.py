@@ -15,6 +15,8 @@ from hodei.domain.jobs.spec import (
 )
 from hodei.domain.jobs.states import AttemptState, JobState
 from hodei.domain.logs import LogStream
+from hodei.domain.placement.breaker import BreakerState
+from hodei.domain.placement.health import ProviderState
 from hodei.domain.workers.states import WorkerState
 from hodei.kernel.errors import (
     AlreadyExistsError,
@@ -28,11 +30,13 @@ from hodei.kernel.errors import (
 )
 from hodei.sdk.async_client import AsyncClient
 from hodei.sdk.client import Client
+from hodei.sdk.explanation import Candidate, CandidateKind, Explanation
 from hodei.sdk.job import Attempt, Job, Reason
 from hodei.sdk.job_event import JobEvent
 from hodei.sdk.job_listing import JobFilter
 from hodei.sdk.job_request import JobRequest
 from hodei.sdk.log_chunk import LogChunk
+from hodei.sdk.provider import CircuitBreaker, Provider, TroubledKind
 from hodei.sdk.server import Server, ServerState
 from hodei.sdk.server_info import ServerInfo
 from hodei.sdk.worker import Invitation, Worker
@@ -43,8 +47,13 @@ __all__ = [
     "AsyncClient",
     "Attempt",
     "AttemptState",
+    "BreakerState",
+    "Candidate",
+    "CandidateKind",
+    "CircuitBreaker",
     "Client",
     "ContainerOptions",
+    "Explanation",
     "FieldViolation",
     "HodeiError",
     "InvalidFieldsError",
@@ -61,6 +70,8 @@ __all__ = [
     "NotFoundError",
     "Parked",
     "Priority",
+    "Provider",
+    "ProviderState",
     "PullPolicy",
     "Reason",
     "ReasonCode",
@@ -71,6 +82,7 @@ __all__ = [
     "ServerInfo",
     "ServerState",
     "Toleration",
+    "TroubledKind",
     "UnavailableError",
     "Worker",
     "WorkerState",

@@ -13,11 +13,13 @@ from hodei.lifecycle.system_clock import SystemIdSource
 from hodei.sdk import calls
 from hodei.sdk.connection import Connection
 from hodei.sdk.endpoint import find_endpoints
+from hodei.sdk.explanation import Explanation, explanation_from_wire
 from hodei.sdk.job import Job, job_from_answer, job_from_wire, queued_job
 from hodei.sdk.job_event import JobEvent, event_from_wire
 from hodei.sdk.job_listing import JobFilter, listing_request
 from hodei.sdk.job_request import JobRequest, encode_request
 from hodei.sdk.log_chunk import LogChunk, chunk_from_wire
+from hodei.sdk.provider import Provider, provider_from_wire
 from hodei.sdk.server import Server, server_from_wire
 from hodei.sdk.server_info import ServerInfo, server_info_from_wire
 from hodei.sdk.times import seconds_of
@@ -25,6 +27,7 @@ from hodei.sdk.worker import Invitation, Worker, invitation_from_wire, worker_fr
 from hodei.sdk.workflow import WorkflowEvent, WorkflowFilter, WorkflowRun, run_from_wire
 from hodei.sdk.workflow import event_from_wire as workflow_event_from_wire
 from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire import provider_management_pb2 as providers_pb
 
 _PAGE_SIZE: Final = 500
 _MOST_JOBS: Final = 2**63
@@ -443,6 +446,32 @@ class AsyncClient:
         """
         request = pb.ReplayWorkflowRequest(run=run, namespace=namespace)
         return (await self._connection.unary(calls.REPLAY_WORKFLOW, request)).difference
+
+    async def providers(self) -> list[Provider]:
+        """What makes workers, in the order in which they are asked for them."""
+        request = providers_pb.ListProvidersRequest()
+        answer = await self._connection.unary(calls.LIST_PROVIDERS, request)
+        return [provider_from_wire(each) for each in answer.providers]
+
+    async def get_provider(self, name: str) -> Provider:
+        """The provider as it is now.
+
+        Raises:
+            NotFoundError: There is none of this name.
+        """
+        request = providers_pb.GetProviderRequest(provider_id=name)
+        answer = await self._connection.unary(calls.GET_PROVIDER, request)
+        return provider_from_wire(answer.provider)
+
+    async def explain(self, job_id: str) -> Explanation:
+        """What the job waits for and what was considered for it, or why it ended as it did.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        request = pb.ExplainJobRequest(job_id=pb.JobId(value=job_id))
+        answer = await self._connection.unary(calls.EXPLAIN_JOB, request)
+        return explanation_from_wire(answer)
 
     async def _get(self, job_id: str, *, is_patient: bool = False) -> Job:
         request = pb.GetJobRequest(job_id=pb.JobId(value=job_id))

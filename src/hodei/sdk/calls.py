@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 from google.protobuf.message import Message
 
 from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire import provider_management_pb2 as providers_pb
 
 RequestT = TypeVar("RequestT", bound=Message)
 AnswerT = TypeVar("AnswerT", bound=Message)
@@ -26,6 +27,7 @@ _JOBS: Final = "/hodei.JobExecutionService"
 _LOGS: Final = "/hodei.LogStreamService"
 _WORKERS: Final = "/hodei.WorkerService"
 _WORKFLOWS: Final = "/hodei.WorkflowService"
+_PROVIDERS: Final = "/hodei.providers.ProviderManagementService"
 
 # Repeatable although they change something: the client draws the ids of jobs, and a cancelled job
 # or a draining worker stays so.
@@ -35,6 +37,7 @@ CANCEL_JOB: Final = Call(f"{_JOBS}/CancelJob", pb.CancelJobRequest, pb.CancelJob
 DRAIN_WORKER: Final = Call(f"{_WORKERS}/DrainWorker", pb.DrainWorkerRequest, pb.DrainWorkerResponse)
 
 GET_JOB: Final = Call(f"{_JOBS}/GetJob", pb.GetJobRequest, pb.GetJobResponse)
+EXPLAIN_JOB: Final = Call(f"{_JOBS}/ExplainJob", pb.ExplainJobRequest, pb.ExplainJobResponse)
 LIST_JOBS: Final = Call(f"{_JOBS}/ListJobs", pb.ListJobsRequest, pb.ListJobsResponse)
 STREAM_JOB_EVENTS: Final = Call(f"{_JOBS}/StreamJobEvents", pb.StreamJobEventsRequest, pb.JobEvent)
 SUBSCRIBE_LOGS: Final = Call(f"{_LOGS}/SubscribeLogs", pb.SubscribeLogsRequest, pb.JobLogEntry)
@@ -46,6 +49,14 @@ GET_SERVER_INFO: Final = Call(
 
 LIST_SERVERS: Final = Call(
     "/hodei.ServerService/ListServers", pb.ListServersRequest, pb.ListServersResponse
+)
+LIST_PROVIDERS: Final = Call(
+    f"{_PROVIDERS}/ListProviders",
+    providers_pb.ListProvidersRequest,
+    providers_pb.ListProvidersResponse,
+)
+GET_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/GetProvider", providers_pb.GetProviderRequest, providers_pb.GetProviderResponse
 )
 
 LIST_WORKFLOWS: Final = Call(

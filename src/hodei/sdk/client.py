@@ -90,6 +90,9 @@ class Client:
     retry_workflow_step = _blocking(AsyncClient.retry_workflow_step)
     skip_workflow_step = _blocking(AsyncClient.skip_workflow_step)
     replay_workflow = _blocking(AsyncClient.replay_workflow)
+    providers = _blocking(AsyncClient.providers)
+    get_provider = _blocking(AsyncClient.get_provider)
+    explain = _blocking(AsyncClient.explain)
 
     def close(self) -> None:
         """Lets go of the server. Idempotent."""

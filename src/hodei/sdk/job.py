@@ -176,7 +176,7 @@ def job_from_wire(job_id: str, name: str, detail: pb.JobDetail) -> Job:
         finished_at=from_timestamp(detail.finished_at, field="finished_at")
         if detail.HasField("finished_at")
         else None,
-        attempts=tuple(_attempt_from_wire(attempt) for attempt in detail.attempts),
+        attempts=tuple(attempt_from_wire(attempt) for attempt in detail.attempts),
         labels=dict(detail.labels),
         tags=tuple(detail.tags),
         priority=detail.priority or "NORMAL",
@@ -185,7 +185,8 @@ def job_from_wire(job_id: str, name: str, detail: pb.JobDetail) -> Job:
     )
 
 
-def _attempt_from_wire(attempt: pb.JobExecution) -> Attempt:
+def attempt_from_wire(attempt: pb.JobExecution) -> Attempt:
+    """The attempt of a message."""
     return Attempt(
         number=attempt.attempt,
         state=AttemptState(attempt.attempt_state),

@@ -20,6 +20,7 @@ from hodei.application.doors import Doors
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.end_worker import EndWorker
 from hodei.application.enroll_worker import EnrollWorker
+from hodei.application.explain_job import ExplainJob
 from hodei.application.explain_pending import ExplainPending
 from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
@@ -27,6 +28,7 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.hold_duties import HoldDuties
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper
+from hodei.application.list_providers import ListProviders
 from hodei.application.list_servers import ListServers
 from hodei.application.log_hub import LogHub
 from hodei.application.move_workers import MoveWorkers
@@ -111,6 +113,7 @@ class ControlPlane:
     jobs: JobUseCases
     workers: WorkerUseCases
     operators: OperatorUseCases
+    providers: ListProviders
 
 
 async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundations:
@@ -279,6 +282,7 @@ def build(
     )
     rhythm = Rhythm(heartbeat_interval_s=config.heartbeat_interval_s, lease_s=config.lease_s)
     names = tuple(by_name)
+    pending = ExplainPending(fleet=fleet, pool=pool)
     return ControlPlane(
         journal=journal,
         bus=bus,
@@ -328,7 +332,8 @@ def build(
             cancel=canceller,
             retry=RetryJob(journal=journal),
             follow=FollowEvents(journal=journal, events=base.store, bus=bus, fleet=fleet),
-            explain=ExplainPending(fleet=fleet, pool=pool),
+            pending=pending,
+            explain=ExplainJob(fleet=fleet, pool=pool, pending=pending, clock=base.clock),
             clock=base.clock,
             providers=names,
             image_providers=tuple(
@@ -365,6 +370,7 @@ def build(
                 entry=entry, standing=base.neighbours.standing, fleet=fleet, clock=base.clock
             ),
         ),
+        providers=ListProviders(pool=pool, clock=base.clock),
     )
 
 

@@ -8,6 +8,7 @@ from hodei.api.grpc.handshakes import Handshakes
 from hodei.api.grpc.jobs import JobExecutionService
 from hodei.api.grpc.listeners import Listener
 from hodei.api.grpc.logs import LogStreamService
+from hodei.api.grpc.providers import ProviderManagementService
 from hodei.api.grpc.worker_agent import EnrolmentService, WorkerStreamService
 from hodei.api.grpc.workers import ServerService, WorkerService
 from hodei.api.grpc.workflows import WorkflowService
@@ -24,6 +25,7 @@ from hodei.server.http_server import HttpServer
 from hodei.server.place import duties_of
 from hodei.server.provider_set import DOCKER
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
+from hodei.wire import provider_management_pb2_grpc as providers_grpc
 
 _MOST_ENROLMENT_BYTES = 256 * 1024
 """Anybody may speak there: a password and a certificate request need not be larger."""
@@ -33,6 +35,7 @@ _CLIENT_SERVICES = (
     "hodei.WorkerService",
     "hodei.ServerService",
     "hodei.WorkflowService",
+    "hodei.providers.ProviderManagementService",
 )
 
 
@@ -171,6 +174,10 @@ def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> Non
     clients.add(pb_grpc.add_ServerServiceServicer_to_server, ServerService(plane.operators))
     clients.add(
         pb_grpc.add_WorkflowServiceServicer_to_server, WorkflowService(plane.workflows.client)
+    )
+    clients.add(
+        providers_grpc.add_ProviderManagementServiceServicer_to_server,
+        ProviderManagementService(plane.providers),
     )
     clients.describe(_CLIENT_SERVICES)
     listeners.handshakes.count_in(plane.workers.counters)

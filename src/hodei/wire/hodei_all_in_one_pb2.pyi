@@ -69,6 +69,12 @@ class ServerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SERVER_STATE_DRAINING: _ClassVar[ServerState]
     SERVER_STATE_DEAD: _ClassVar[ServerState]
     SERVER_STATE_ENDED: _ClassVar[ServerState]
+
+class CandidateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CANDIDATE_KIND_UNSPECIFIED: _ClassVar[CandidateKind]
+    CANDIDATE_KIND_PROVIDER: _ClassVar[CandidateKind]
+    CANDIDATE_KIND_WORKER: _ClassVar[CandidateKind]
 JOB_STATUS_PENDING: JobStatus
 JOB_STATUS_QUEUED: JobStatus
 JOB_STATUS_ASSIGNED: JobStatus
@@ -107,6 +113,9 @@ SERVER_STATE_LIVE: ServerState
 SERVER_STATE_DRAINING: ServerState
 SERVER_STATE_DEAD: ServerState
 SERVER_STATE_ENDED: ServerState
+CANDIDATE_KIND_UNSPECIFIED: CandidateKind
+CANDIDATE_KIND_PROVIDER: CandidateKind
+CANDIDATE_KIND_WORKER: CandidateKind
 
 class JobId(_message.Message):
     __slots__ = ("value",)
@@ -1822,3 +1831,37 @@ class ReplayWorkflowResponse(_message.Message):
     run_id: str
     difference: str
     def __init__(self, run_id: _Optional[str] = ..., difference: _Optional[str] = ...) -> None: ...
+
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: JobId
+    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ...) -> None: ...
+
+class ExplainJobResponse(_message.Message):
+    __slots__ = ("job_id", "state", "summary", "candidates", "attempts")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    job_id: JobId
+    state: str
+    summary: str
+    candidates: _containers.RepeatedCompositeFieldContainer[PlacementCandidate]
+    attempts: _containers.RepeatedCompositeFieldContainer[JobExecution]
+    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., state: _Optional[str] = ..., summary: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[PlacementCandidate, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[JobExecution, _Mapping]]] = ...) -> None: ...
+
+class PlacementCandidate(_message.Message):
+    __slots__ = ("kind", "name", "provider", "misfits", "now")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MISFITS_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    kind: CandidateKind
+    name: str
+    provider: str
+    misfits: _containers.RepeatedScalarFieldContainer[str]
+    now: str
+    def __init__(self, kind: _Optional[_Union[CandidateKind, str]] = ..., name: _Optional[str] = ..., provider: _Optional[str] = ..., misfits: _Optional[_Iterable[str]] = ..., now: _Optional[str] = ...) -> None: ...

@@ -324,6 +324,11 @@ class JobExecutionServiceStub:
                 request_serializer=hodei_dot_hodei__all__in__one__pb2.ExecutionId.SerializeToString,
                 response_deserializer=hodei_dot_hodei__all__in__one__pb2.JobExecution.FromString,
                 _registered_method=True)
+        self.ExplainJob = channel.unary_unary(
+                '/hodei.JobExecutionService/ExplainJob',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.ExplainJobRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.ExplainJobResponse.FromString,
+                _registered_method=True)
 
 
 class JobExecutionServiceServicer:
@@ -385,6 +390,13 @@ class JobExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainJob(self, request, context):
+        """What a job waits for and what was considered for it, or why it ended as it did.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobExecutionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -432,6 +444,11 @@ def add_JobExecutionServiceServicer_to_server(servicer, server):
                     servicer.ExecutionEventStream,
                     request_deserializer=hodei_dot_hodei__all__in__one__pb2.ExecutionId.FromString,
                     response_serializer=hodei_dot_hodei__all__in__one__pb2.JobExecution.SerializeToString,
+            ),
+            'ExplainJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainJob,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.ExplainJobRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.ExplainJobResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -677,6 +694,33 @@ class JobExecutionService:
             '/hodei.JobExecutionService/ExecutionEventStream',
             hodei_dot_hodei__all__in__one__pb2.ExecutionId.SerializeToString,
             hodei_dot_hodei__all__in__one__pb2.JobExecution.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.JobExecutionService/ExplainJob',
+            hodei_dot_hodei__all__in__one__pb2.ExplainJobRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.ExplainJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,6 +14,7 @@ import grpc.aio
 from hodei.api.grpc.job_query import decode_list_request
 from hodei.api.grpc.refusals import streaming, unary
 from hodei.application.cancel_job import CancelJob
+from hodei.application.explain_job import ExplainJob, Explanation
 from hodei.application.explain_pending import ExplainPending
 from hodei.application.follow_events import FollowEvents
 from hodei.application.journal import Journal
@@ -52,7 +53,8 @@ class JobUseCases:
     cancel: CancelJob
     retry: RetryJob
     follow: FollowEvents
-    explain: ExplainPending
+    pending: ExplainPending
+    explain: ExplainJob
     clock: Clock
     providers: tuple[str, ...]
     image_providers: tuple[str, ...] = ()
@@ -116,11 +118,19 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         # Taken before the job is read: whoever follows from here misses nothing.
         position = self._cases.journal.position
         job = await self._cases.journal.shown_job(required_job_id(request.job_id))
-        return job_response(job, pending_reason=self._cases.explain.explain(job), position=position)
+        return job_response(job, pending_reason=self._cases.pending.explain(job), position=position)
 
     async def GetJobStatus(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         """The same as `GetJob`."""
         return await self.GetJob(request, context)
+
+    @unary
+    async def ExplainJob(
+        self, request: pb.ExplainJobRequest, context: Context
+    ) -> pb.ExplainJobResponse:
+        """Where one job stands, and why."""
+        job = await self._cases.journal.shown_job(required_job_id(request.job_id))
+        return _explained(job, self._cases.explain.explain(job))
 
     @unary
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
@@ -131,7 +141,7 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         )
         return pb.ListJobsResponse(
             jobs=[
-                job_summary(job, pending_reason=self._cases.explain.explain(job))
+                job_summary(job, pending_reason=self._cases.pending.explain(job))
                 for job in page.jobs
             ],
             total_count=page.total,
@@ -207,6 +217,25 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
                 attempt = job.attempts[-1]
                 if number is None or attempt.number == number:
                     yield job_execution(job, attempt, position=stored.position)
+
+
+def _explained(job: Job, explanation: Explanation) -> pb.ExplainJobResponse:
+    return pb.ExplainJobResponse(
+        job_id=pb.JobId(value=job.id),
+        state=job.state.value,
+        summary=explanation.summary,
+        candidates=[
+            pb.PlacementCandidate(
+                kind=f"CANDIDATE_KIND_{each.kind}",
+                name=each.name,
+                provider=each.provider,
+                misfits=each.misfits,
+                now=each.now,
+            )
+            for each in explanation.candidates
+        ],
+        attempts=[job_execution(job, attempt) for attempt in job.attempts],
+    )
 
 
 def required_job_id(job_id: pb.JobId, *, field: str = "job_id.value") -> JobId:

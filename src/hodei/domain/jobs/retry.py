@@ -12,9 +12,21 @@ def may_retry(policy: RetryPolicy, *, used_attempts: int, code: ReasonCode) -> b
         used_attempts: Attempts that count, the failed one included.
         code: Why it failed.
     """
-    if code in NEVER_RETRIED or used_attempts >= policy.max_attempts:
-        return False
-    return not policy.retry_on or code in policy.retry_on
+    return not why_not_retried(policy, used_attempts=used_attempts, code=code)
+
+
+def why_not_retried(policy: RetryPolicy, *, used_attempts: int, code: ReasonCode) -> str:
+    """Why no attempt may follow one that failed with `code`; empty where one may.
+
+    The arguments are those of `may_retry`.
+    """
+    if code in NEVER_RETRIED:
+        return f"{code} is never retried"
+    if used_attempts >= policy.max_attempts:
+        return f"its retry policy allows {policy.max_attempts} in all"
+    if policy.retry_on and code not in policy.retry_on:
+        return f"its retry policy retries only {', '.join(sorted(policy.retry_on))}"
+    return ""
 
 
 def backoff_s(policy: RetryPolicy, *, used_attempts: int, draw: float) -> float:

@@ -1,6 +1,7 @@
 """A circuit breaker: stops asking a provider that keeps failing, and tries it again later."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 OPENS_AFTER: Final = 5
@@ -8,6 +9,17 @@ OPENS_AFTER: Final = 5
 OPEN_FOR_S: Final = 60.0
 CLOSES_AFTER: Final = 3
 """Successes in a row of those that are let through after it was open."""
+
+
+class BreakerState(StrEnum):
+    """Whether a provider is asked for workers."""
+
+    CLOSED = "CLOSED"
+    """As many as are wanted."""
+    OPEN = "OPEN"
+    """None."""
+    HALF_OPEN = "HALF_OPEN"
+    """One at a time, to see whether it is well again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +36,12 @@ class Breaker:
     def lets_through(self, now: float) -> bool:
         """Whether the provider may be asked."""
         return self.open_until is None or now >= self.open_until
+
+    def state(self, now: float) -> BreakerState:
+        """How it is for people."""
+        if not self.is_on_trial:
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if self.lets_through(now) else BreakerState.OPEN
 
     @property
     def is_on_trial(self) -> bool:

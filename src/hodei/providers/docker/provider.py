@@ -25,6 +25,7 @@ from hodei.ports.providers import (
     Handle,
     InstanceEvent,
     KindUnavailableError,
+    ProviderType,
     ProviderUnavailableError,
     ProvisioningRefusedError,
     ProvisionRequest,
@@ -102,6 +103,7 @@ class DockerProvider:
         """What a container may have: at most all of the engine's host, known once started."""
         options = self._options
         return Capabilities(
+            type=ProviderType.DOCKER,
             max_workers=options.max_workers,
             slots_per_worker=options.slots,
             max_jobs_per_worker=options.jobs_per_worker,

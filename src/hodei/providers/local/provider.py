@@ -24,6 +24,7 @@ from hodei.ports.providers import (
     Handle,
     InstanceEvent,
     InstanceStopped,
+    ProviderType,
     ProviderUnavailableError,
     ProvisioningRefusedError,
     ProvisionRequest,
@@ -83,6 +84,7 @@ class LocalProvider:
         # -P: the directory that the server was started in is no place to import from.
         self._command = tuple(agent_command) or (sys.executable, "-P", "-m", "hodei.agent")
         self._capabilities = Capabilities(
+            type=ProviderType.LOCAL,
             max_workers=max_workers,
             slots_per_worker=slots,
             resources=_resources_of_host(self._workers, custom_resources or {}),

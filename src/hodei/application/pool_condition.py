@@ -1,0 +1,24 @@
+"""How a provider's pool is, for those who report it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hodei.application.fleet import Member
+from hodei.application.kind_troubles import TroubledKind
+from hodei.domain.placement.breaker import Breaker
+from hodei.ports.providers import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolCondition:
+    """A pool at one moment."""
+
+    provider: Provider
+    breaker: Breaker
+    trouble: str
+    """Why the last attempt to make a worker failed; empty after one that did not."""
+    troubled_kinds: Sequence[TroubledKind]
+    members: Sequence[Member]
+    """Its living workers, as far as this server reaches them."""
+    is_kept_here: bool
+    """Whether this server, and no other, makes its workers just now."""

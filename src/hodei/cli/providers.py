@@ -1,0 +1,72 @@
+"""What `hodei providers …` does."""
+
+from hodei.cli.asking import ask
+from hodei.cli.output import OutputFormat, print_fields, print_json, print_table
+from hodei.sdk import AsyncClient, Provider
+from hodei.sdk.times import rfc3339
+
+
+def list_providers(server: str, output: OutputFormat) -> None:
+    """Prints the providers."""
+
+    async def question(client: AsyncClient) -> list[Provider]:
+        return await client.providers()
+
+    providers = ask(server, question)
+    if output is OutputFormat.JSON:
+        print_json([each.to_dict() for each in providers])
+        return
+    print_table(
+        ("NAME", "TYPE", "STATE", "BREAKER", "WORKERS", "KINDS FAILED", "PROBLEM"),
+        [
+            (
+                each.name,
+                each.type,
+                each.state,
+                _breaker(each),
+                f"{each.active_workers}/{each.max_workers}",
+                str(len(each.troubled_kinds) or ""),
+                each.problem,
+            )
+            for each in providers
+        ],
+    )
+
+
+def show_provider(server: str, output: OutputFormat, name: str) -> None:
+    """Prints one provider."""
+    provider = ask(server, lambda client: client.get_provider(name))
+    if output is OutputFormat.JSON:
+        print_json(provider.to_dict())
+        return
+    print_fields(
+        {
+            "name": provider.name,
+            "type": provider.type,
+            "state": provider.state,
+            "problem": provider.problem,
+            "breaker": _breaker(provider),
+            "failures": f"{provider.breaker.failures} in a row" * bool(provider.breaker.failures),
+            "workers": ", ".join(f"{count} {state}" for state, count in _workers(provider)),
+            "room": f"{provider.active_workers} of {provider.max_workers} workers",
+            "kept": "" if provider.is_kept_here else "by another server, which knows of failures",
+        }
+    )
+    if provider.troubled_kinds:
+        print()
+        print_table(
+            ("KIND THAT FAILED", "NEXT TRY", "WHY"),
+            [
+                (each.kind, rfc3339(each.next_try_at) if each.next_try_at else "now", each.message)
+                for each in provider.troubled_kinds
+            ],
+        )
+
+
+def _breaker(provider: Provider) -> str:
+    until = provider.breaker.open_until
+    return provider.breaker.state + (f" until {rfc3339(until)}" if until else "")
+
+
+def _workers(provider: Provider) -> list[tuple[str, int]]:
+    return sorted((state, count) for state, count in provider.workers.items())

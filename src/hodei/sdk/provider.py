@@ -1,0 +1,155 @@
+"""A provider of workers, as the server that answered sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypedDict
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from hodei.domain.placement.breaker import BreakerState
+from hodei.domain.placement.health import ProviderState
+from hodei.sdk.times import rfc3339_or_none
+from hodei.wire import provider_management_pb2 as pb
+from hodei.wire.timestamps import from_timestamp
+
+_STATES: Final[dict[pb.ProviderStatus, ProviderState]] = {
+    pb.PROVIDER_STATUS_ACTIVE: ProviderState.HEALTHY,
+    pb.PROVIDER_STATUS_DEGRADED: ProviderState.DEGRADED,
+    pb.PROVIDER_STATUS_UNHEALTHY: ProviderState.UNAVAILABLE,
+}
+
+
+class BreakerDict(TypedDict):
+    """A circuit breaker as JSON has it."""
+
+    state: str
+    open_until: str | None
+    failures: int
+
+
+class TroubledKindDict(TypedDict):
+    """A kind that failed lately, as JSON has it."""
+
+    kind: str
+    message: str
+    next_try_at: str | None
+
+
+class ProviderDict(TypedDict):
+    """A provider as JSON has it."""
+
+    name: str
+    type: str
+    state: str
+    problem: str | None
+    breaker: BreakerDict
+    workers: dict[str, int]
+    active_workers: int
+    max_workers: int
+    troubled_kinds: list[TroubledKindDict]
+    is_kept_here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitBreaker:
+    """Whether a provider is asked for workers."""
+
+    state: BreakerState
+    open_until: datetime | None
+    """Set only while it is OPEN."""
+    failures: int
+    """In a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubledKind:
+    """A kind of workers of which the last did not come up."""
+
+    kind: str
+    """In words, such as `image debian:12 with 2 CPUs`."""
+    message: str
+    """Why."""
+    next_try_at: datetime | None
+    """None is made before then; None where one at a time is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A provider at the moment when a server answered."""
+
+    name: str
+    type: str
+    """Such as `docker`; text, since a newer server may know more of them."""
+    state: ProviderState
+    problem: str
+    """Why it is not HEALTHY; empty where it is."""
+    breaker: CircuitBreaker
+    workers: dict[str, int]
+    """Those that live, by their states (`WorkerState`). Of a provider that makes them on the
+    machine of each server: of the server that answered."""
+    active_workers: int
+    """All of `workers`."""
+    max_workers: int
+    troubled_kinds: tuple[TroubledKind, ...]
+    is_kept_here: bool
+    """Whether the server that answered makes its workers; else another knows more of failures."""
+
+    def to_dict(self) -> ProviderDict:
+        """As JSON has it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "state": self.state.value,
+            "problem": self.problem or None,
+            "breaker": {
+                "state": self.breaker.state.value,
+                "open_until": rfc3339_or_none(self.breaker.open_until),
+                "failures": self.breaker.failures,
+            },
+            "workers": dict(self.workers),
+            "active_workers": self.active_workers,
+            "max_workers": self.max_workers,
+            "troubled_kinds": [
+                {
+                    "kind": each.kind,
+                    "message": each.message,
+                    "next_try_at": rfc3339_or_none(each.next_try_at),
+                }
+                for each in self.troubled_kinds
+            ],
+            "is_kept_here": self.is_kept_here,
+        }
+
+
+def provider_from_wire(provider: pb.ProviderConfig) -> Provider:
+    """The provider of an answer."""
+    breaker = provider.breaker
+    state = pb.CircuitState.Name(breaker.state).removeprefix("CIRCUIT_STATE_")
+    kind = pb.ProviderType.Name(provider.provider_type).removeprefix("PROVIDER_TYPE_")
+    return Provider(
+        name=provider.name,
+        type=kind.lower(),
+        state=_STATES[provider.status],
+        problem=provider.problem,
+        breaker=CircuitBreaker(
+            state=BreakerState(state),
+            open_until=_instant(breaker.open_until if breaker.HasField("open_until") else None),
+            failures=breaker.failures,
+        ),
+        workers=dict(provider.workers),
+        active_workers=provider.active_workers,
+        max_workers=provider.max_workers,
+        troubled_kinds=tuple(
+            TroubledKind(
+                kind=each.kind,
+                message=each.message,
+                next_try_at=_instant(each.next_try_at if each.HasField("next_try_at") else None),
+            )
+            for each in provider.troubled_kinds
+        ),
+        is_kept_here=provider.is_kept_here,
+    )
+
+
+def _instant(at: Timestamp | None) -> datetime | None:
+    return None if at is None else from_timestamp(at, field="provider")
