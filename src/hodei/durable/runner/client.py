@@ -275,8 +275,9 @@ class DurableClient:
             NotFoundError: There is no such run.
             RunFailedError: It failed, was cancelled or terminated.
         """
-        while (run := await self.describe(run_id)).status in OPEN:
-            await self._hints.ends.wait_up_to(POLL_S)
+        with self._hints.end_of(run_id) as end:
+            while (run := await self.describe(run_id)).status in OPEN:
+                await end.wait_up_to(POLL_S)
         return result_of(run)
 
     async def describe(self, run_id: RunId) -> RunRow:

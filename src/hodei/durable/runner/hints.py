@@ -3,6 +3,9 @@
 Hints may be lost: looking is the truth.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from hodei.durable.runner.tally import Count, tally
 from hodei.lifecycle.wake import Wake
 from hodei.ports.durable import Batch
@@ -20,7 +23,6 @@ class Hints:
         timers: A timer was set.
         tasks: A task was queued.
         task_times: A task has a time to be watched, or is to be cancelled.
-        ends: A run has ended.
     """
 
     def __init__(self, count: Count | None = None) -> None:
@@ -29,7 +31,7 @@ class Hints:
         self.timers = Wake()
         self.tasks = Wake()
         self.task_times = Wake()
-        self.ends = Wake()
+        self._ends: dict[RunId, set[Wake]] = {}
         self._runs: dict[RunId, None] = {}
 
     def look_at(self, run_id: RunId) -> None:
@@ -42,6 +44,22 @@ class Hints:
         taken = list(self._runs)
         self._runs.clear()
         return taken
+
+    @contextmanager
+    def end_of(self, run_id: RunId) -> Generator[Wake]:
+        """A flag that is raised when the run ends, for as long as the block runs.
+
+        Of that run alone: a hundred that wait would each ask the store at each of a hundred ends.
+        """
+        wake = Wake()
+        waiting = self._ends.setdefault(run_id, set())
+        waiting.add(wake)
+        try:
+            yield wake
+        finally:
+            waiting.discard(wake)
+            if not waiting:
+                self._ends.pop(run_id, None)
 
     def committed(self, batch: Batch) -> None:
         """Wakes whom a batch concerns that has just been committed, and counts what it did."""
@@ -56,5 +74,7 @@ class Hints:
             self.task_times.notify()
         if batch.tasks_cancelled:
             self.task_times.notify()
-        if any(row.status not in OPEN for row in batch.runs):
-            self.ends.notify()
+        for row in batch.runs:
+            if row.status not in OPEN:
+                for wake in self._ends.get(row.run_id, ()):
+                    wake.notify()
