@@ -7,8 +7,9 @@ of its own, and is interrupted there; a thread that cannot be interrupted is lef
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -68,6 +69,9 @@ class InlineActivator:
 class ThreadActivator:
     """Runs workflow code in one thread, and interrupts what takes longer than `limit_s`.
 
+    What waits while the thread is busy goes there together the next time: of a hundred runs that have
+    something to do, each would else pay for the way there and back.
+
     Puts the guards of `hodei.durable.loop.guards` in place for the process, for good.
     """
 
@@ -75,6 +79,7 @@ class ThreadActivator:
         self._limit_s = limit_s
         self._thread: _Thread | None = None
         self._turn = asyncio.Lock()
+        self._waiting: list[_Request] = []
         guards.install()
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -88,24 +93,107 @@ class ThreadActivator:
             self._thread = None
 
     async def _run(self, work: Callable[[], T]) -> T:
+        request = _Request(work)
+        self._waiting.append(request)
         async with self._turn:
-            thread = self._thread
-            if thread is None:
-                thread = self._thread = _Thread()
-            done = thread.start(work)
-            if not await _is_done(done, self._limit_s):
-                log.error("workflow_code_too_slow", limit_s=self._limit_s)
-                message = (
-                    f"the code took longer than {self._limit_s:g} s between two awaits; put what "
-                    "takes long into a step: await ctx.run(...)"
-                )
-                thread.interrupt()
-                if await _is_done(done, _LAST_CHANCE_S):
-                    raise TaskFailedError(message)
+            # Else one that waited longer has taken it along.
+            if request.outcome is None:
+                waiting, self._waiting = self._waiting, []
+                while waiting:
+                    await self._run_together(waiting)
+                    waiting = [each for each in waiting if each.outcome is None]
+        return request.result()
+
+    async def _run_together(self, requests: list["_Request"]) -> None:
+        """Runs the requests in their order, up to one that the thread cannot be freed from."""
+        thread = self._thread
+        if thread is None:
+            thread = self._thread = _Thread()
+        batch = _Batch(requests)
+        done = thread.start(batch.run)
+        wait_s = self._limit_s
+        while not await _is_done(done, wait_s):
+            late = batch.under_way()
+            taken_s = 0.0 if late is None else time.monotonic() - late.began
+            wait_s = self._limit_s - taken_s
+            if late is None or wait_s > 0:
+                continue
+            log.error("workflow_code_too_slow", limit_s=self._limit_s)
+            thread.interrupt()
+            if not await _is_done(done, _LAST_CHANCE_S) and late.outcome is None:
+                batch.is_abandoned = True
                 self._thread = None
                 thread.stop()
-                raise StuckError(message)
-            return done.result()
+                late.outcome = _Outcome(None, StuckError(self._too_slow()))
+                return
+            late.outcome = _Outcome(None, TaskFailedError(self._too_slow()))
+            wait_s = self._limit_s
+        if (hit := batch.under_way()) is not None:
+            # The interruption met it at its very end.
+            hit.outcome = _Outcome(None, TaskFailedError(self._too_slow()))
+
+    def _too_slow(self) -> str:
+        return (
+            f"the code took longer than {self._limit_s:g} s between two awaits; put what takes long "
+            "into a step: await ctx.run(...)"
+        )
+
+
+class _Outcome(NamedTuple):
+    value: Any
+    error: BaseException | None
+
+
+class _Request:
+    """Something to be run, and what came of it. The thread writes it, the event loop reads it."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self.began = 0.0
+        """By the steady clock; 0 before that."""
+        self.outcome: _Outcome | None = None
+
+    def perform(self) -> None:
+        """Runs it, in the thread."""
+        self.began = time.monotonic()
+        try:
+            outcome = _Outcome(self._work(), None)
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            outcome = _Outcome(None, error)
+        if self.outcome is None:
+            self.outcome = outcome
+
+    def result(self) -> Any:
+        """What the work returned; raises what it raised."""
+        assert self.outcome is not None
+        value, error = self.outcome
+        if isinstance(error, StopIteration | DeadlockError):
+            raise TaskFailedError(f"the code ended with {type(error).__name__}")
+        if error is not None:
+            raise error
+        return value
+
+
+class _Batch:
+    """Requests that go to the thread together."""
+
+    def __init__(self, requests: list[_Request]) -> None:
+        self._requests = requests
+        self.is_abandoned = False
+        """The thread is stuck in one: should it come free, the others are no longer its own."""
+
+    def run(self) -> None:
+        """Runs them, in the thread."""
+        for each in self._requests:
+            if self.is_abandoned:
+                return
+            if each.outcome is None:
+                each.perform()
+
+    def under_way(self) -> _Request | None:
+        """The one that has begun and not ended."""
+        begun = (each for each in self._requests if each.began and each.outcome is None)
+        return next(begun, None)
 
 
 async def _is_done(future: asyncio.Future[Any], within_s: float) -> bool:
