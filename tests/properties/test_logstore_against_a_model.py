@@ -281,4 +281,4 @@ def test_two_servers_on_one_database_agree_with_a_plain_model(
     monkeypatch.setattr(PostgresMachine, "url", postgres_url)
     monkeypatch.setattr(rows, "FULL_BYTES", 200)
     monkeypatch.setattr(compaction, "_PAUSE_S", 0)
-    run_state_machine_as_test(PostgresMachine, settings=examples(20))
+    run_state_machine_as_test(PostgresMachine, settings=examples(8))
