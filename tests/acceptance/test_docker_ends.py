@@ -56,7 +56,8 @@ def ended(server: HodeiServer, job_id: str) -> Job:
 
 
 def assert_nothing_is_left(server: HodeiServer, engine: Engine) -> None:
-    eventually(lambda: containers(server, engine) == [], within_s=30, what="no container left")
+    # A drained worker that does not end by itself is taken down after 30 s.
+    eventually(lambda: containers(server, engine) == [], within_s=90, what="no container left")
 
 
 def test_the_end_by_another_hand_is_told_at_once_and_the_job_goes_on_elsewhere(

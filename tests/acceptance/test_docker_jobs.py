@@ -66,7 +66,7 @@ def test_a_job_runs_in_any_image_and_no_container_is_left(
     assert said[MUSL].startswith(b"threads\naddress\n")
     # One job for each container: it goes when the job has ended.
     eventually(
-        lambda: containers(server, docker_engine) == [], within_s=20, what="no container left"
+        lambda: containers(server, docker_engine) == [], within_s=60, what="no container left"
     )
     workers = {job.attempts[0].worker_id for job in ended.values()}
     assert len(workers) == len(jobs)
@@ -196,6 +196,7 @@ def test_make_runs_a_job_in_a_container(server: HodeiServer) -> None:
     assert b"Hello from container" in ran.stdout
 
 
+@pytest.mark.timeout(300)
 def test_hostile_jobs_harm_nobody_but_themselves(
     server: HodeiServer, docker_engine: Engine
 ) -> None:
@@ -219,12 +220,13 @@ def test_hostile_jobs_harm_nobody_but_themselves(
         }
         good = client.submit(command=["echo", "unharmed"], image=BUSYBOX)
         assert client.wait(good.id, timeout=WITHIN_S).state == "SUCCEEDED"
-        ended = {what: client.wait(job.id, timeout=WITHIN_S) for what, job in jobs.items()}
+        # Where a bomb leaves the agent no room to speak, its worker's lease of 60 s ends it.
+        ended = {what: client.wait(job.id, timeout=200) for what, job in jobs.items()}
     assert output(server, good.id) == b"unharmed\n"
     assert ended["floods its log"].state == "SUCCEEDED"
     assert ended["kills everything"].state == "FAILED"
     eventually(
-        lambda: containers(server, docker_engine) == [], within_s=30, what="no container left"
+        lambda: containers(server, docker_engine) == [], within_s=90, what="no container left"
     )
 
 
