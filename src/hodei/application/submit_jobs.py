@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
-from hodei.application.dispatch import Assignment
+from hodei.application.dispatch import Dispatcher
 from hodei.application.journal import ConflictError, Journal, job_write
 from hodei.domain.jobs import decide, evolve
 from hodei.domain.jobs.job import Job
@@ -39,14 +37,6 @@ class Submitted:
     queued_at: datetime
 
 
-class SlotGiver(Protocol):
-    """Who knows of free slots."""
-
-    def slot_for(self, job: Job, at: datetime) -> AbstractContextManager[Assignment]:
-        """See `Dispatcher.slot_for`."""
-        ...
-
-
 class SubmitJobs:
     """The use case behind `QueueJob` and `QueueJobs`."""
 
@@ -55,7 +45,7 @@ class SubmitJobs:
         *,
         journal: Journal,
         jobs: JobStore,
-        slots: SlotGiver,
+        slots: Dispatcher,
         ids: IdSource,
         difference: Callable[[JobSpec, JobSpec], list[str]],
     ) -> None:
