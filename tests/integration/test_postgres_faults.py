@@ -107,7 +107,7 @@ class TestAConnectionThatIsLost:
     async def test_for_good_leaves_a_commit_in_doubt_and_says_so(
         self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("hodei.adapters.postgres.committer._RECONNECT_S", 0.2)
+        monkeypatch.setattr("hodei.adapters.postgres.group_commits._RECONNECT_S", 0.2)
         async with cutting_proxy(postgres_url) as proxy:
             store = await PostgresStore.open(proxy.url)
             await put_job(store, new_job("before"))
@@ -214,7 +214,7 @@ async def test_whoever_is_stopped_within_a_commit_holds_up_the_others_for_moment
 async def test_out_of_connections_is_said_and_gets_over(
     own_database: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("hodei.adapters.postgres.committer._RECONNECT_S", 0.1)
+    monkeypatch.setattr("hodei.adapters.postgres.group_commits._RECONNECT_S", 0.1)
     store = await PostgresStore.open(own_database)
     database = own_database.rpartition("/")[2]
     postgres.ask(f"ALTER DATABASE {database} CONNECTION LIMIT 0")

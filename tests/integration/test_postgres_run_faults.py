@@ -100,7 +100,7 @@ class TestAConnectionThatIsLostOverACommit:
     async def test_for_good_is_told_to_all_who_wait(
         self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("hodei.adapters.postgres.runs.committer._RECONNECT_S", 0.2)
+        monkeypatch.setattr("hodei.adapters.postgres.group_commits._RECONNECT_S", 0.2)
         async with cutting_proxy(postgres_url) as proxy:
             store = await PostgresDurableStore.open(proxy.url)
             await write(store, new_runs=(run_row(),))

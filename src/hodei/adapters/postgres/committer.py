@@ -1,23 +1,20 @@
-"""The one task that commits. Batches that arrive while it does share its next transaction."""
+"""Commits what is decided of jobs and workers."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import asyncpg
 import structlog
 
-from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import ServerId
-from hodei.lifecycle.service import TaskSet
-from hodei.lifecycle.wake import Wake
 from hodei.ports.stores import StoreUnavailableError
 from hodei.wire.store_group import GroupPlan, Head
 from hodei.wire.store_rows import PreparedBatch
 
 from .columns import write_arguments
 from .connection import LOST, Connection, translate
+from .group_commits import GoneError, GroupCommits, LostError
 from .named_sql import load
 
 log = structlog.get_logger()
@@ -29,11 +26,6 @@ _GROUP_ROWS: Final = 2000
 small ones behind it for longer than it must."""
 _PLANNED_INLINE: Final = 1000
 """Writes that are planned on the event loop, at about 5 µs each; more go to a thread."""
-_RECONNECT_S: Final = 5.0
-"""How long a lost connection is tried for again before those who wait are told: a restart of the
-database takes a second or two. While it stays away, each later group is told at once."""
-_TRY_AGAIN_S: Final = 0.1
-
 _NO_MEMBER: Final = (
     "this server has lost its place among those that share the database, and may write nothing "
     "before it has joined them again"
@@ -43,11 +35,6 @@ Outcome = int | tuple[str, ...]
 """The position of a batch's first event, or the streams that conflict."""
 
 
-class _Request(NamedTuple):
-    batch: PreparedBatch
-    future: "asyncio.Future[Outcome]"
-
-
 class _Sent(NamedTuple):
     """A group whose COMMIT was sent."""
 
@@ -55,7 +42,13 @@ class _Sent(NamedTuple):
     outcomes: list[Outcome]
 
 
-class Committer:
+class NoMemberError(StoreUnavailableError):
+    """Others have taken this server for dead, and over what it did."""
+
+    code = "NO_MEMBER"
+
+
+class Committer(GroupCommits[PreparedBatch, Outcome]):
     """Owns the writing connection.
 
     Args:
@@ -65,6 +58,8 @@ class Committer:
         member: As which server it commits; nothing, while that is none. Without it nobody asks.
     """
 
+    _concern_all: ClassVar = (GoneError, NoMemberError)
+
     def __init__(
         self,
         connection: Connection,
@@ -72,90 +67,28 @@ class Committer:
         url: str,
         member: Callable[[], ServerId | None] | None,
     ) -> None:
-        self._connection: Connection | None = connection
-        self._connect = connect
-        self._url = url
         self._member = member
-        self._was_connected = True
-        self._requests: deque[_Request] = deque()
-        self._wake = Wake()
-        self._closing = False
-        self._ended = asyncio.Event()
-        self._tasks = TaskSet()
-        self._tasks.start(self._run(), name="hodei-postgres-committer")
+        name = "hodei-postgres-committer"
+        super().__init__(connection, connect, url, name=name, most=_GROUP_ROWS)
 
-    async def write(self, batch: PreparedBatch) -> Outcome:
-        """Commits a batch. Cancelled, it leaves the batch to be committed or not.
-
-        Raises:
-            StoreUnavailableError: It was not written, or is not known to be.
-        """
-        if self._closing:
-            raise StoreUnavailableError("the store is closed")
-        request = _Request(batch, asyncio.get_running_loop().create_future())
-        self._requests.append(request)
-        self._wake.notify()
-        return await request.future
-
-    async def close(self) -> None:
-        """Commits what was handed over, then lets go of the connection. Idempotent."""
-        self._closing = True
-        self._wake.notify()
-        await self._ended.wait()
-
-    async def _run(self) -> None:
-        try:
-            while group := await self._next_group():
-                await self._serve(group)
-        finally:
-            self._closing = True
-            _fail(self._requests, StoreUnavailableError("the store is closed"))
-            if self._connection is not None:
-                await self._connection.close()
-            self._ended.set()
-
-    async def _next_group(self) -> list[_Request]:
-        """What has arrived; empty at the end."""
-        while not self._requests and not self._closing:
-            await self._wake.wait()
-        group: list[_Request] = []
-        rows = 0
-        while self._requests and rows < _GROUP_ROWS:
-            request = self._requests.popleft()
-            group.append(request)
-            rows += _size(request.batch)
-        return group
-
-    async def _serve(self, group: list[_Request]) -> None:
-        try:
-            outcomes = await self._commit([each.batch for each in group])
-        except Exception as error:  # noqa: BLE001 - handed to the caller; the task serves others
-            if len(group) > 1 and not isinstance(error, _GoneError | NoMemberError):
-                # One batch that cannot be written must not take the others with it.
-                for each in group:
-                    await self._serve([each])
-                return
-            _fail(group, error)
-            return
-        for request, outcome in zip(group, outcomes, strict=True):
-            if not request.future.done():
-                request.future.set_result(outcome)
+    def _weight(self, batch: PreparedBatch, /) -> int:
+        return _size(batch)
 
     async def _commit(self, batches: list[PreparedBatch]) -> list[Outcome]:
         """Commits once, though connections may be lost over it.
 
         Raises:
-            _GoneError: There is no connection, or the second was lost too.
+            GoneError: There is no connection, or the second was lost too.
         """
         attempt = _Attempt(batches, self._member_now())
         try:
             return await self._try(attempt)
-        except _LostError as lost:
+        except LostError as lost:
             log.warning("database_connection_lost", message=str(lost))
         try:
             return await self._try(attempt)
-        except _LostError as lost:
-            raise _GoneError(f"{lost}{attempt.doubt}") from lost
+        except LostError as lost:
+            raise GoneError(f"{lost}{attempt.doubt}") from lost
 
     def _member_now(self) -> ServerId | None:
         if self._member is None:
@@ -165,7 +98,7 @@ class Committer:
         return member
 
     async def _try(self, attempt: "_Attempt") -> list[Outcome]:
-        connection = await self._connected(attempt)
+        connection = await self._connected(attempt.doubt)
         try:
             return await attempt.run(connection)
         except (asyncpg.PostgresError, *LOST) as error:
@@ -173,44 +106,13 @@ class Committer:
             if await _rolled_back(connection, error):
                 raise failure from error
             self._connection = None
-            raise _LostError(str(failure)) from error
+            raise LostError(str(failure)) from error
         except NoMemberError:
             raise
         except BaseException:
             # Whatever it was, this connection is in the middle of something.
-            connection.terminate()
-            self._connection = None
+            self._drop(connection)
             raise
-
-    async def _connected(self, attempt: "_Attempt") -> Connection:
-        if self._connection is not None and not self._connection.is_closed():
-            return self._connection
-        self._connection = None
-        deadline = asyncio.get_running_loop().time() + _RECONNECT_S
-        while self._connection is None:
-            try:
-                self._connection = await self._connect()
-            except HodeiError as error:
-                if not self._was_connected or asyncio.get_running_loop().time() > deadline:
-                    self._was_connected = False
-                    raise _GoneError(f"{error}{attempt.doubt}") from error
-                await asyncio.sleep(_TRY_AGAIN_S)
-        self._was_connected = True
-        return self._connection
-
-
-class _LostError(Exception):
-    """The connection was lost over a commit."""
-
-
-class NoMemberError(StoreUnavailableError):
-    """Others have taken this server for dead, and over what it did."""
-
-    code = "NO_MEMBER"
-
-
-class _GoneError(StoreUnavailableError):
-    """The database is not there."""
 
 
 class _Attempt:
@@ -295,10 +197,3 @@ async def _rolled_back(connection: Connection, error: Exception) -> bool:
 
 def _size(batch: PreparedBatch) -> int:
     return len(batch.jobs) + len(batch.workers)
-
-
-def _fail(requests: Sequence[_Request] | deque[_Request], error: Exception) -> None:
-    for request in requests:
-        # One that is done had its caller cancelled.
-        if not request.future.done():
-            request.future.set_exception(error)
