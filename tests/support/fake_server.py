@@ -59,6 +59,7 @@ class FakeServer:
         """By call: what it refuses."""
         self.gone_for: Counter[str] = Counter()
         """By call: how many times more it answers as a server that goes away."""
+        self.gone_as = grpc.StatusCode.UNAVAILABLE
         self.cut_after: dict[str, list[int]] = {}
         """By streaming call: after how many answers each of the next streams is cut."""
         self.on_submit: Callable[[str], None] = lambda _: None
@@ -279,7 +280,7 @@ class _Edge(grpc.aio.ServerInterceptor):
         self._fake.requests.append(request)
         if self._fake.gone_for[call] > 0:
             self._fake.gone_for[call] -= 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+            await context.abort(self._fake.gone_as, "Socket closed")
         if call in self._fake.refuses:
             await context.abort(*abort_arguments(self._fake.refuses[call]))
 

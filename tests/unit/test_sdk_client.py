@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from itertools import islice
 
+import grpc
 import pytest
 
 from hodei.kernel.errors import (
@@ -48,8 +49,14 @@ def test_of_an_id_that_is_there_already_the_job_as_it_is_now_is_returned(
     assert [job.state for job in many] == ["SUCCEEDED", "QUEUED"]
 
 
-def test_a_submission_that_is_sent_twice_makes_one_job(fake: FakeServer) -> None:
+@pytest.mark.parametrize(
+    "status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED], ids=["gone", "stopping"]
+)
+def test_a_submission_that_is_sent_twice_makes_one_job(
+    fake: FakeServer, status: grpc.StatusCode
+) -> None:
     fake.gone_for["QueueJob"] = 1
+    fake.gone_as = status
     with Client([fake.address, fake.address]) as client:
         job = client.submit(command=["true"])
     assert fake.calls["QueueJob"] == 2

@@ -220,11 +220,16 @@ def end_strays() -> None:
 
 
 def _reap_strays(own_session: int) -> bool:
-    """Waits for children of other sessions that have ended; returns whether one has not."""
-    some_live = False
+    """Waits for children of other sessions that have ended; returns whether there was any.
+
+    Also where all of them have ended: one may have handed its own children on after the list was
+    read.
+    """
+    some = False
     for pid in _children_by_task(os.getpid()):
         fields = stat_fields(pid)
         if fields is not None and int(fields[3]) != own_session:
+            some = True
             with suppress(ChildProcessError):
-                some_live |= os.waitpid(pid, os.WNOHANG) == (0, 0)
-    return some_live
+                os.waitpid(pid, os.WNOHANG)
+    return some

@@ -7,8 +7,10 @@ its job, so that the job's tree is exactly the slot's descendants, whatever they
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Final
 
 from hodei.agent import process_tree, slot_loop, slot_wire
 from hodei.agent.cgroups import WorkerCgroup
@@ -23,6 +25,9 @@ __all__ = [
     "SpawnRequest",
     "fork_slots",
 ]
+
+_BURIAL: Final = threading.Lock()
+"""Held by the thread that ends what a slot left."""
 
 
 class SlotProcess:
@@ -155,10 +160,12 @@ class SlotProcess:
         strays.add_done_callback(self._bury)
 
     def _end_strays(self) -> None:
-        # A process closes its channel first and hands its children on later.
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-        process_tree.end_strays()
+        # One after the other: the kernel's list of children lacks some while others are reaped.
+        with _BURIAL:
+            # A process closes its channel first and hands its children on later.
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+            process_tree.end_strays()
 
     def _bury(self, strays: asyncio.Future[None]) -> None:
         self._runs = False

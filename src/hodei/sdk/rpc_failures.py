@@ -15,6 +15,7 @@ _CAUSES: Final = (
     (re.compile(r"(?i)DNS|name resolution|getaddrinfo"), "the name does not resolve"),
     (re.compile(r"(?i)certificate_verify_failed"), "its certificate is not trusted"),
     (re.compile(r"(?i)handshake|ssl"), "the TLS handshake failed"),
+    (re.compile(r"(?i)cancelled"), "the server stopped before it had answered"),
     (re.compile(r"(?i)timeout|timed out|deadline"), "no answer in time"),
     (
         re.compile(r"(?i)socket closed|reset|broken pipe|EOF"),
@@ -23,7 +24,12 @@ _CAUSES: Final = (
 )
 
 _NOBODY_ANSWERED: Final = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        # Nothing here cancels a call and waits for its answer: a server that stops did.
+        grpc.StatusCode.CANCELLED,
+    }
 )
 
 
