@@ -16,6 +16,7 @@ from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.domain.jobs.spec import Exec, JobSpec
 from hodei.domain.placement.demand import demand_of
+from hodei.domain.providers.record import ProviderRecord, ProviderType
 from hodei.domain.workers import decide as decide_worker
 from hodei.domain.workers import evolve as evolve_worker
 from hodei.domain.workers.events import (
@@ -104,6 +105,21 @@ def worker_after(
     worker: Worker | None, events: list[WorkerEvent], *, now: datetime = NOON
 ) -> WorkerWrite:
     return WorkerWrite(events=tuple(events), after=evolve_worker.evolve_all(worker, events, now))
+
+
+def new_record(name: str, **changes: object) -> ProviderRecord:
+    record = ProviderRecord(
+        name=ProviderName(name),
+        type=ProviderType.DOCKER,
+        priority=-3,
+        cost_per_hour=0.25,
+        options={"host": "tcp://a:2376", "labels": 'zone=ä,"b"'},
+        tags=("fast",),
+        metadata={"owner": "ops"},
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    return replace(record, **changes)
 
 
 def ended(worker: Worker, *, now: datetime = NOON) -> WorkerWrite:

@@ -17,6 +17,7 @@ from conformance.stores_under_test import (
     ended,
     finished,
     new_job,
+    new_record,
     new_worker,
     put_job,
     put_jobs,
@@ -56,6 +57,8 @@ async def installation(tmp_path: Path) -> Path:
     worker = await put_worker(store, new_worker("w-1"))
     await put_worker(store, ended(worker))
     await put_worker(store, new_worker("w-2"))
+    assert await store.put_provider(record := new_record("gpu-box"))
+    assert await store.put_provider(record.changed(at(5), priority=7))
     await store.close()
     await put_output(DataDir(tmp_path))
     return tmp_path
@@ -235,8 +238,8 @@ async def test_a_copy_that_is_not_the_same_is_noticed(
 ):
     filled = database_copy.fill
 
-    async def fill_and_spoil(url: str, pages: object, outputs: object) -> None:
-        await filled(url, pages, outputs)
+    async def fill_and_spoil(url: str, *what: object) -> None:
+        await filled(url, *what)
         connection = await asyncpg.connect(url)
         await connection.execute(spoil)
         await connection.close()

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
+from hodei.domain.providers.record import ProviderType
 from hodei.kernel.ids import ProviderName, WorkerId
 from hodei.ports.providers import (
     Capabilities,
     Handle,
     InstanceEvent,
     InstanceStopped,
-    ProviderType,
     ProvisionRequest,
     SightChanged,
     WatchGap,

@@ -15,7 +15,7 @@ from dev_db import Cluster, UnusableError, programs
 FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 
 EMPTY = (
-    "TRUNCATE events, jobs, attempts, job_labels, job_tags, demands, workers, log_jobs, log_segments,"
+    "TRUNCATE events, jobs, attempts, job_labels, job_tags, demands, workers, providers, log_jobs, log_segments,"
     " servers, duties, cluster_identity,"
     " runs, run_history, run_inbox, run_timers, run_tasks, run_outbox, run_servers RESTART IDENTITY;"
     " UPDATE run_shards SET owner = NULL, epoch = 0, expires_at = NULL"

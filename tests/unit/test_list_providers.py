@@ -9,8 +9,9 @@ from hodei.application.list_providers import ListedProvider
 from hodei.domain.placement.breaker import OPEN_FOR_S, OPENS_AFTER, BreakerState
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.health import ProviderState
+from hodei.domain.providers.record import ProviderType
 from hodei.domain.workers.states import WorkerState
-from hodei.ports.providers import KindUnavailableError, ProviderType, ProviderUnavailableError
+from hodei.ports.providers import KindUnavailableError, ProviderUnavailableError
 from support.builders import spec
 from support.fake_provider import FakeProvider
 from support.plane import Plane, running

@@ -11,10 +11,11 @@ from hodei.application.keep_pool import PoolKeeper
 from hodei.application.pool_condition import PoolCondition
 from hodei.domain.placement.breaker import BreakerState
 from hodei.domain.placement.health import ProviderState, judge
+from hodei.domain.providers.record import ProviderType
 from hodei.domain.workers.states import WorkerState, shown_state
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import ProviderName
-from hodei.ports.providers import Provider, ProviderType
+from hodei.ports.providers import Provider
 
 _HEALTH_WITHIN_S: Final = 5.0
 """A provider that does not answer for so long is not well."""

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
+from hodei.domain.providers.record import ProviderType
 from hodei.kernel.errors import RefusedError, UnavailableError
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId
 
@@ -105,15 +105,6 @@ class SightChanged:
 
 
 InstanceEvent = InstanceStopped | WatchGap | SightChanged
-
-
-class ProviderType(StrEnum):
-    """What makes the workers."""
-
-    LOCAL = "LOCAL"
-    """Processes on the machine of the server."""
-    DOCKER = "DOCKER"
-    TEST = "TEST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from hodei.domain.jobs.events import JobEvent
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.states import JobState
 from hodei.domain.placement.demand import Demand
+from hodei.domain.providers.record import ProviderRecord
 from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import UnavailableError
-from hodei.kernel.ids import JobId, Position, WorkerId
+from hodei.kernel.ids import JobId, Position, ProviderName, WorkerId
 
 
 class StoreUnavailableError(UnavailableError):
@@ -286,5 +287,31 @@ class HistoryStore(Protocol):
         ...
 
 
-class Store(EventStore, JobStore, WorkerStore, HistoryStore, Protocol):
+class ProviderStore(Protocol):
+    """What operators decided about providers (docs/adr/0013). Changes are as durable as commits."""
+
+    async def provider_records(self) -> list[ProviderRecord]:
+        """All of them, by name."""
+        ...
+
+    async def put_provider(self, record: ProviderRecord) -> bool:
+        """Stores a record in the place of the version before it, or as a new one if it is the first.
+
+        Returns whether it did: somebody else may have changed, added or removed it meanwhile.
+
+        Raises:
+            StoreUnavailableError: It was not stored, or is not known to be.
+        """
+        ...
+
+    async def remove_provider(self, name: ProviderName, *, version: int) -> bool:
+        """Forgets a record if it still has this version; returns whether it did.
+
+        Raises:
+            StoreUnavailableError: It was not removed, or is not known to be.
+        """
+        ...
+
+
+class Store(EventStore, JobStore, WorkerStore, HistoryStore, ProviderStore, Protocol):
     """All of it, as one adapter gives it."""

@@ -13,6 +13,7 @@ from hodei.adapters.postgres.fill import fill
 from hodei.adapters.sqlite import SqliteStore
 from hodei.adapters.sqlite.connection import FILE_NAME
 from hodei.domain.jobs.job import Job
+from hodei.domain.providers.record import ProviderRecord
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST
@@ -75,7 +76,7 @@ async def copy_database(source: Path, url: str, *, report: Callable[[str], None]
             old_logs = await SegmentLogStore.open(data_dir.logs, SystemClock())
             stack.push_async_callback(old_logs.close)
             report("copying the events and the jobs' output")
-            await fill(url, _pages(old), all_outputs(old_logs))
+            await fill(url, _pages(old), all_outputs(old_logs), await old.provider_records())
             report("comparing both sides")
             copied = await _compare(old, url)
             report("comparing the output")
@@ -95,6 +96,7 @@ async def _compare(old: Store, url: str) -> Copied:
         require_same("events", told, copied)
         jobs = await _same_jobs(old, new)
         workers = await _same_workers(old, new)
+        require_same("providers", await _providers(old), await _providers(new))
     finally:
         await new.close()
     return Copied(
@@ -162,6 +164,10 @@ async def _same_workers(old: Store, new: Store) -> int:
         count += len(page)
         if not cursor:
             return count
+
+
+async def _providers(store: Store) -> Mapping[str, ProviderRecord]:
+    return {each.name: each for each in await store.provider_records()}
 
 
 def _by_id(things: Sequence[Job] | Sequence[Worker]) -> Mapping[str, Job | Worker]:

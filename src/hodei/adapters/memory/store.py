@@ -10,10 +10,11 @@ from hodei.domain.jobs import evolve as jobs
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.states import JobState
 from hodei.domain.placement.demand import demand_of
+from hodei.domain.providers.record import ProviderRecord
 from hodei.domain.workers import evolve as workers
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.errors import BrokenError
-from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, WorkerId
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, ProviderName, WorkerId
 from hodei.ports.stores import (
     Batch,
     Committed,
@@ -46,6 +47,7 @@ class MemoryStore:
         # In the order of their creation, which is that of the positions of their first events.
         self._jobs: dict[JobId, Job] = {}
         self._workers: dict[WorkerId, Worker] = {}
+        self._providers: dict[ProviderName, ProviderRecord] = {}
         self._began: dict[str, Position] = {}
         """The position of each stream's first event."""
         self._last_position = BEFORE_THE_FIRST
@@ -211,6 +213,29 @@ class MemoryStore:
             else:
                 del self._workers[WorkerId(id_)]
         return removed
+
+    async def provider_records(self) -> list[ProviderRecord]:
+        """See `ProviderStore.provider_records`."""
+        await self._turn()
+        return [self._providers[name] for name in sorted(self._providers)]
+
+    async def put_provider(self, record: ProviderRecord) -> bool:
+        """See `ProviderStore.put_provider`."""
+        await self._turn()
+        stored = self._providers.get(record.name)
+        if record.version != (1 if stored is None else stored.version + 1):
+            return False
+        self._providers[record.name] = record
+        return True
+
+    async def remove_provider(self, name: ProviderName, *, version: int) -> bool:
+        """See `ProviderStore.remove_provider`."""
+        await self._turn()
+        stored = self._providers.get(name)
+        if stored is None or stored.version != version:
+            return False
+        del self._providers[name]
+        return True
 
     def _has_ended(self, stream: str) -> bool:
         kind, _, id_ = stream.partition(":")

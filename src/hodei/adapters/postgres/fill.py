@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterable, Sequence
 from typing import Final
 
+from hodei.domain.providers.record import ProviderRecord
 from hodei.kernel.errors import AlreadyExistsError
 from hodei.ports.stores import StoredEvent
 from hodei.wire import event_codec
 from hodei.wire.instants import to_micros
 
-from . import schema
+from . import provider_rows, schema
 from .connection import Connection, connect, place, translated_errors
 from .logs.fill import JobOutput
 from .logs.fill import fill as fill_logs
@@ -32,9 +33,12 @@ _COLUMNS: Final = (
 
 
 async def fill(
-    url: str, pages: AsyncIterable[Sequence[StoredEvent]], outputs: AsyncIterable[JobOutput]
+    url: str,
+    pages: AsyncIterable[Sequence[StoredEvent]],
+    outputs: AsyncIterable[JobOutput],
+    providers: Sequence[ProviderRecord],
 ) -> None:
-    """Writes events at the very positions that they have, the tables that they lead to, and output.
+    """Writes events at the very positions that they have, what they lead to, output, and providers.
 
     All of it in one transaction: interrupted, it leaves the database as it was.
 
@@ -42,6 +46,7 @@ async def fill(
         url: A database with tables and without events.
         pages: All events of the other store, in their order.
         outputs: Of its jobs.
+        providers: All its records of providers.
 
     Raises:
         AlreadyExistsError: There are events or output in it.
@@ -58,6 +63,7 @@ async def fill(
                 await connection.execute(_WRITES["wait_longer"])
                 await _fill(connection, url, pages)
                 await fill_logs(connection, outputs)
+                await provider_rows.fill(connection, providers)
     finally:
         await connection.close()
 

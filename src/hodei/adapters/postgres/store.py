@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from hodei.domain.jobs.job import Job
+from hodei.domain.providers.record import ProviderRecord
 from hodei.domain.workers.worker import Worker
-from hodei.kernel.ids import JobId, Position, ServerId, WorkerId
+from hodei.kernel.ids import JobId, Position, ProviderName, ServerId, WorkerId
 from hodei.ports.stores import (
     Batch,
     Committed,
@@ -21,7 +22,7 @@ from hodei.ports.stores import (
 )
 from hodei.wire.store_rows import committed_events, prepare
 
-from . import event_reads, history, job_list, job_reads, schema, worker_reads
+from . import event_reads, history, job_list, job_reads, provider_rows, schema, worker_reads
 from .committer import Committer
 from .connection import Connection, connect, translated_errors
 from .reader import Readers
@@ -167,6 +168,18 @@ class PostgresStore:
     async def remove(self, streams: Sequence[str], *, ended_before: datetime) -> Removed:
         """See `HistoryStore.remove`."""
         return await history.remove(self._readers, streams, ended_before)
+
+    async def provider_records(self) -> list[ProviderRecord]:
+        """See `ProviderStore.provider_records`."""
+        return await provider_rows.records(self._readers)
+
+    async def put_provider(self, record: ProviderRecord) -> bool:
+        """See `ProviderStore.put_provider`."""
+        return await provider_rows.put(self._readers, record)
+
+    async def remove_provider(self, name: ProviderName, *, version: int) -> bool:
+        """See `ProviderStore.remove_provider`."""
+        return await provider_rows.remove(self._readers, name, version)
 
 
 async def _connect(url: str, name: str) -> Connection:

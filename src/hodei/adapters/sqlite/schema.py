@@ -8,10 +8,10 @@ from hodei.ports.stores import SchemaError
 from .connection import transaction
 from .named_sql import read
 
-REVISION: Final = "0030"
+REVISION: Final = "0040"
 """The newest revision under `migrations/versions`, which is also that of `schema.sql`."""
 
-KNOWN_REVISIONS: Final = ("0001", "0030")
+KNOWN_REVISIONS: Final = ("0001", "0030", "0040")
 """All of them, oldest first."""
 
 APPLICATION_ID: Final = 0x486F6465

@@ -189,6 +189,13 @@ CREATE TABLE run_outbox (
     data BLOB NOT NULL
 );
 
+-- What operators decided about providers. `data` is all of it, as JSON.
+CREATE TABLE providers (
+    name TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    data TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- Where Alembic keeps the revision of the schema.
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,

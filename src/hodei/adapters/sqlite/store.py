@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from hodei.domain.jobs.job import Job
+from hodei.domain.providers.record import ProviderRecord
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
-from hodei.kernel.ids import JobId, Position, WorkerId
+from hodei.kernel.ids import JobId, Position, ProviderName, WorkerId
 from hodei.ports.stores import (
     Batch,
     Committed,
@@ -24,7 +25,16 @@ from hodei.ports.stores import (
 )
 from hodei.wire.store_rows import PreparedBatch, committed_events, prepare
 
-from . import event_reads, history, job_list, job_reads, job_writes, schema, worker_reads
+from . import (
+    event_reads,
+    history,
+    job_list,
+    job_reads,
+    job_writes,
+    provider_rows,
+    schema,
+    worker_reads,
+)
 from .connection import connect, translated_errors
 from .reader import ReaderPool
 from .run_store import SqliteDurableStore
@@ -161,6 +171,20 @@ class SqliteStore:
         """See `HistoryStore.remove`."""
         return await self._writer.change(
             lambda connection: history.remove(connection, streams, ended_before)
+        )
+
+    async def provider_records(self) -> list[ProviderRecord]:
+        """See `ProviderStore.provider_records`."""
+        return await self._readers.read(provider_rows.records)
+
+    async def put_provider(self, record: ProviderRecord) -> bool:
+        """See `ProviderStore.put_provider`."""
+        return await self._writer.change(lambda connection: provider_rows.put(connection, record))
+
+    async def remove_provider(self, name: ProviderName, *, version: int) -> bool:
+        """See `ProviderStore.remove_provider`."""
+        return await self._writer.change(
+            lambda connection: provider_rows.remove(connection, name, version)
         )
 
     async def _prepared(self, batch: Batch) -> PreparedBatch:

@@ -17,6 +17,7 @@ from aiodocker.exceptions import DockerError
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
+from hodei.domain.providers.record import ProviderType
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId, is_valid_id
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.providers import (
@@ -25,7 +26,6 @@ from hodei.ports.providers import (
     Handle,
     InstanceEvent,
     KindUnavailableError,
-    ProviderType,
     ProviderUnavailableError,
     ProvisioningRefusedError,
     ProvisionRequest,

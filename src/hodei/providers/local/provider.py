@@ -16,6 +16,7 @@ import structlog
 
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.kinds import WorkerKind
+from hodei.domain.providers.record import ProviderType
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId, is_valid_id
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.providers import (
@@ -24,7 +25,6 @@ from hodei.ports.providers import (
     Handle,
     InstanceEvent,
     InstanceStopped,
-    ProviderType,
     ProviderUnavailableError,
     ProvisioningRefusedError,
     ProvisionRequest,

@@ -1,0 +1,1 @@
+"""Providers as operators decide about them: pure data and rules."""
