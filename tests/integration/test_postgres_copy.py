@@ -228,6 +228,7 @@ SPOILS = {
         "UPDATE log_segments SET data = set_byte(data, octet_length(data) - 1, 65)"
         " WHERE job_id = 'a'"
     ),
+    "a provider is another": "UPDATE providers SET version = 3, data = replace(data, ':7,', ':8,')",
     "a worker is missing": "DELETE FROM workers WHERE id = 'w-1'",
 }
 

@@ -29,15 +29,18 @@ from hodei.application.forget_streams import ForgetStreams
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.hold_duties import HoldDuties, PlaceHooks
 from hodei.application.journal import Journal
-from hodei.application.keep_pool import PoolHands, PoolKeeper, PoolRules
+from hodei.application.keep_pool import PoolHands, PoolKeeper
 from hodei.application.links import FromWorker, HeldAttempt, Hello
 from hodei.application.list_providers import ListProviders
 from hodei.application.log_hub import LogHub
 from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
+from hodei.application.pool import PoolRules
+from hodei.application.pool_condition import Terms
 from hodei.application.provision_worker import STATIC_PROVIDER, ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retry_job import RetryJob
+from hodei.application.roster import Roster
 from hodei.application.session import SessionParts, WorkerSession
 from hodei.application.standing import Standing
 from hodei.application.submit_jobs import NewJob, SubmitJobs
@@ -47,6 +50,7 @@ from hodei.application.watch_workers import Patience, WatchWorkers
 from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import JobSpec
+from hodei.domain.placement.selection import Strategy
 from hodei.domain.workers.events import WorkerReady, WorkerRegistered
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.ids import ClusterId, JobId, ServerId, WorkerId
@@ -113,9 +117,11 @@ class Plane:
         name: str = "a",
         beside: "Plane | None" = None,
         read_ahead: int = 64,
+        strategy: Strategy = Strategy.FIRST_AVAILABLE,
     ) -> None:
         """A server by itself; with `air` one of several, `beside` another on its stores."""
         self.read_ahead = read_ahead
+        self.strategy = strategy
         self.air = air
         self.clock = air.clock if air else JumpingClock()
         self.ids = beside.ids if beside else CountingIds()
@@ -141,12 +147,14 @@ class Plane:
         self.journal = Journal(self.store, self.bus, self.clock, signals=self.signals)
         self.fleet = Fleet(self.clock, self.journal.held, self.standing)
         self.bus.listen(self.fleet.apply)
-        by_name = {provider.name: provider for provider in self.providers}
+        self.roster = Roster(fleet=self.fleet, clock=self.clock)
+        for provider in self.providers:
+            self.roster.put(provider, rules, Terms())
         self.ender = EndWorker(
             journal=self.journal,
             workers=self.store,
             fleet=self.fleet,
-            providers=by_name,
+            providers=self.roster.providers,
             ids=self.ids,
             lease_s=LEASE_S,
         )
@@ -169,6 +177,8 @@ class Plane:
         self.drainer = DrainWorker(journal=self.journal, fleet=self.fleet)
         self.pool = PoolKeeper(
             fleet=self.fleet,
+            roster=self.roster,
+            strategy=self.strategy,
             hands=PoolHands(
                 provisioner=self.provisioner,
                 drainer=self.drainer,
@@ -176,7 +186,6 @@ class Plane:
             ),
             clock=self.clock,
             ids=self.ids,
-            pools=[(provider, rules) for provider in self.providers],
         )
         self.dispatcher = Dispatcher(
             journal=self.journal,
@@ -190,11 +199,9 @@ class Plane:
             journal=self.journal,
             fleet=self.fleet,
             ender=self.ender,
-            providers=by_name,
+            providers=self.roster.providers,
             clock=self.clock,
-            patience=Patience(
-                lease_s=LEASE_S, enroll_timeout_s=dict.fromkeys(by_name, ENROLL_TIMEOUT_S)
-            ),
+            patience=Patience(lease_s=LEASE_S, enroll_timeout_s=self.roster.enroll_timeout_s),
         )
         self.due = WakeDueJobs(journal=self.journal, jobs=self.store, fleet=self.fleet)
         self.fleet.on_slots(self.dispatcher.notify)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hodei.application.keep_pool import PoolRules
 from hodei.application.links import SUPERSEDED, Cancel, DrainOrder, HeldAttempt, Run, Welcome
+from hodei.application.pool import PoolRules
 from hodei.application.standing import NoPlaceError
 from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
 from hodei.domain.jobs.reasons import ReasonCode

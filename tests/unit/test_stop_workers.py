@@ -32,7 +32,7 @@ def stopper(plane: Plane, provider: FakeProvider) -> StopWorkers:
         pool=plane.pool,
         drainer=plane.drainer,
         ender=plane.ender,
-        providers=[provider],
+        providers={provider.name: provider},
     )
 
 

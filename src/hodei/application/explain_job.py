@@ -76,11 +76,18 @@ class ExplainJob:
     def _candidates(self, demand: Demand) -> list[Candidate]:
         conditions = {each.provider.name: each for each in self._pool.conditions()}
         troubles = self._pool.troubles(demand)
+        offers = {
+            ProviderName(offer.provider): (offer, room) for offer, room in self._pool.offers()
+        }
         providers: list[Candidate] = []
-        for offer, room in self._pool.offers():
-            name = ProviderName(offer.provider)
+        first = ""
+        for name in self._pool.in_order(demand):
+            offer, room = offers[name]
             whys = misfits(demand, offer)
             now = self._provider_now(conditions[name], troubles.get(name, ""), room)
+            if room and not whys:
+                now += f"; it is asked after {first} ({self._pool.strategy})" if first else ""
+                first = first or name
             providers.append(
                 Candidate(
                     kind=CandidateKind.PROVIDER,
@@ -106,6 +113,8 @@ class ExplainJob:
         failed = f"; it failed last: {trouble}" if trouble else ""
         if not condition.is_kept_here:
             return "another server makes its workers"
+        if condition.terms.closed:
+            return f"it {condition.terms.closed}"
         now = self._clock.monotonic()
         until = condition.breaker.open_until
         if until is not None and condition.breaker.state(now) is BreakerState.OPEN:

@@ -50,11 +50,18 @@ class ExplainPending:
         self, demand: Demand, fitting: Sequence[Member], makeable: Sequence[tuple[Offer, int]]
     ) -> str:
         troubles = self._pool.troubles(demand)
+        closed = self._pool.closed()
         told = [
+            f"provider {offer.provider} {why}"
+            for offer, _ in makeable
+            for name, why in closed.items()
+            if name == offer.provider
+        ]
+        told += [
             f"provider {offer.provider} failed last: {why}"
             for offer, _ in makeable
             for name, why in troubles.items()
-            if name == offer.provider
+            if name == offer.provider and name not in closed
         ]
         if told:
             return _some(told)

@@ -23,7 +23,7 @@ from hodei.domain.workers.evolve import evolve
 from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
-from hodei.kernel.ids import JobId, WorkerId
+from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.ports.stores import StoredEvent
 
 
@@ -37,6 +37,8 @@ class Member:
     """By the monotonic clock: when it last said something, or when this server began to look."""
     idle_since: float
     """By the monotonic clock: since when it has no job."""
+    provider_types: Mapping[ProviderName, str] = field(default_factory=dict[ProviderName, str])
+    """Of all providers that this server has: see `Fleet`."""
     draining_since: float | None = None
     """By the monotonic clock: when it was told to drain, or when this server began to look."""
     link: Link | None = None
@@ -63,6 +65,7 @@ class Member:
         worker = self.worker
         return Offer(
             provider=worker.provider,
+            provider_type=self.provider_types.get(worker.provider, ""),
             labels=worker.labels,
             resources=worker.resources,
             taints=worker.taints,
@@ -122,6 +125,8 @@ class Fleet:
         self.standing = standing
         """Among other servers: which of the workers are this one's to look after."""
         standing.on_others(self._look_for_streams_elsewhere)
+        self.provider_types: dict[ProviderName, str] = {}
+        """What each provider is, for jobs that ask for a type; kept by whoever knows them."""
         self._members: dict[WorkerId, Member] = {}
         self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
@@ -140,6 +145,7 @@ class Fleet:
                 last_seen=now,
                 idle_since=now,
                 draining_since=now if is_draining else None,
+                provider_types=self.provider_types,
             )
         for job in held:
             self._hold(job.id)
@@ -220,7 +226,12 @@ class Fleet:
             if not isinstance(stored.event, WorkerProvisioningRequested):
                 return False
             worker = evolve(None, stored.event, stored.at)
-            self._members[worker_id] = Member(worker=worker, last_seen=now, idle_since=now)
+            self._members[worker_id] = Member(
+                worker=worker,
+                last_seen=now,
+                idle_since=now,
+                provider_types=self.provider_types,
+            )
             return True
         if stored.version <= member.worker.version:
             return False

@@ -1,29 +1,29 @@
 """Keeps as many workers as the queue wants, a few warm ones, and no idle or old ones."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet, Member
-from hodei.application.kind_troubles import KindTroubles
+from hodei.application.pool import Pool
 from hodei.application.pool_condition import PoolCondition
 from hodei.application.provision_worker import Blame, ProvisioningFailedError, ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
-from hodei.domain.placement.breaker import Breaker
+from hodei.application.roster import Roster
+from hodei.application.tidy_pools import leaving
 from hodei.domain.placement.demand import Demand
 from hodei.domain.placement.fit import Offer, misfits
 from hodei.domain.placement.kinds import WorkerKind, kind_of
-from hodei.domain.placement.scaling import Coming, Source, Waiting, workers_wanted
-from hodei.domain.workers.states import WorkerState
+from hodei.domain.placement.scaling import Coming, Source, Waiting, in_order, workers_wanted
+from hodei.domain.placement.selection import Strategy
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.lifecycle.wake import Wake
-from hodei.ports.providers import Provider
 from hodei.ports.stores import StoreUnavailableError
 
 log = structlog.get_logger()
@@ -35,43 +35,6 @@ _PAUSE_S = 0.01
 """Between two looks: one costs some microseconds a worker, and under load each job asks for one."""
 _RETRY_AFTER_S = 0.5
 """Wait before another worker is begun when the store was not available."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolRules:
-    """How one provider's workers are kept."""
-
-    warm_workers: int
-    idle_timeout_s: float
-    max_age_s: float
-    enroll_timeout_s: float
-    warm_kinds: Mapping[WorkerKind, int] = field(default_factory=dict[WorkerKind, int])
-    """As `warm_workers`, of a provider that makes workers of many kinds."""
-
-
-@dataclass(slots=True)
-class _Pool:
-    provider: Provider
-    rules: PoolRules
-    breaker: Breaker = Breaker()
-    trouble: str = ""
-    """Why the last attempt failed; empty after one that did not."""
-    kinds: KindTroubles = field(default_factory=KindTroubles)
-
-    @property
-    def warm(self) -> Mapping[WorkerKind | None, int]:
-        """How many idle workers of each kind are kept ready."""
-        if self.provider.capabilities().containers is None:
-            return {None: self.rules.warm_workers}
-        return {**self.rules.warm_kinds}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Begun:
-    """A worker that is being brought up."""
-
-    provider: ProviderName
-    kind: WorkerKind | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,26 +53,26 @@ class PoolKeeper:
         self,
         *,
         fleet: Fleet,
+        roster: Roster,
         hands: PoolHands,
         clock: Clock,
         ids: IdSource,
-        pools: Sequence[tuple[Provider, PoolRules]],
+        strategy: Strategy = Strategy.FIRST_AVAILABLE,
     ) -> None:
-        self._standing = fleet.standing
-        self._standing.on_gain(lambda _: self.notify())
+        fleet.standing.on_gain(lambda _: self.notify())
+        roster.on_change(self.notify)
         self._fleet = fleet
+        self._roster = roster
         self._hands = hands
         self._clock = clock
         self._ids = ids
-        self._pools = {
-            provider.name: _Pool(provider=provider, rules=rules) for provider, rules in pools
-        }
+        self._strategy = strategy
+        self._turns = 0
         self._waiting: list[Waiting] = []
         self._is_current = False
         """Whether no worker has changed since the dispatcher said what waits. It is told of every
         change too and speaks again; until then a job that has just got its worker would get
         another."""
-        self._requested: dict[WorkerId, _Begun] = {}
         self._wake = Wake()
         self._tasks = TaskSet()
         self._is_closed = False
@@ -130,28 +93,33 @@ class PoolKeeper:
         """Why providers do not make workers for such jobs just now."""
         kind = kind_of(demand)
         found = {
-            name: pool.trouble or pool.kinds.message(kind) for name, pool in self._pools.items()
+            pool.name: pool.trouble or pool.kinds.message(kind) for pool in self._roster.pools()
         }
         return {name: trouble for name, trouble in found.items() if trouble}
 
+    def closed(self) -> Mapping[ProviderName, str]:
+        """Why providers make no workers at all, in words that follow `it`."""
+        return {pool.name: pool.terms.closed for pool in self._roster.pools() if pool.terms.closed}
+
     def offers(self) -> list[tuple[Offer, int]]:
         """What each provider's next worker would have, and how many more it may make."""
-        return [(_offer(pool.provider), self._room(pool)) for pool in self._pools.values()]
+        return [(pool.offer, pool.room()) for pool in self._roster.pools()]
+
+    def in_order(self, demand: Demand) -> list[ProviderName]:
+        """Providers as they are asked for a worker for such a job."""
+        kinds = {kind_of(demand)}
+        sources = [pool.source(kinds) for pool in self._roster.pools()]
+        ordered = in_order(demand, sources, self._strategy)
+        return [ProviderName(each.offer.provider) for each in ordered]
+
+    @property
+    def strategy(self) -> Strategy:
+        """By which providers that fit are chosen."""
+        return self._strategy
 
     def conditions(self) -> list[PoolCondition]:
         """How every pool is now."""
-        now = self._clock.monotonic()
-        return [
-            PoolCondition(
-                provider=pool.provider,
-                breaker=pool.breaker,
-                trouble=pool.trouble,
-                troubled_kinds=pool.kinds.listed(now),
-                members=self._of(pool),
-                is_kept_here=self._standing.keeps(pool.provider),
-            )
-            for pool in self._pools.values()
-        ]
+        return [pool.condition() for pool in self._roster.pools()]
 
     async def run(self) -> None:
         """Keeps the pools until it is cancelled."""
@@ -174,32 +142,33 @@ class PoolKeeper:
         if self._is_closed:
             return
         if self._is_current:
-            for want in workers_wanted(self._waiting, self._coming(), self._sources()):
+            wants = workers_wanted(
+                self._waiting, self._coming(), self._sources(), strategy=self._strategy
+            )
+            for want in wants:
+                pool = self._roster.pool(ProviderName(want.provider))
+                assert pool is not None
                 for _ in range(want.count):
-                    pool = self._pools[ProviderName(want.provider)]
                     self._begin(pool, want.for_job, want.kind)
         for pool in self._kept():
-            # A busy worker with a free slot is as quick as an idle one.
-            for kind, count in pool.warm.items():
-                ready = sum(
-                    len(member.jobs) < member.worker.slots
-                    for member in self._of(pool)
-                    if member.worker.kind == kind and _may_serve(member)
-                )
-                missing = count - ready - self._just_requested(pool, kind)
-                for _ in range(min(missing, self._room(pool), self._most(pool, kind))):
+            for kind, count in pool.missing():
+                # Each kind that is begun leaves less room for the next.
+                for _ in range(min(count, pool.room())):
                     self._begin(pool, None, kind)
 
-    def _begin(self, pool: _Pool, for_job: JobId | None, kind: WorkerKind | None) -> None:
-        worker_id = WorkerId(f"{pool.provider.name}-{self._ids.new()[-12:]}")
-        self._requested[worker_id] = _Begun(provider=pool.provider.name, kind=kind)
+    def _begin(self, pool: Pool, for_job: JobId | None, kind: WorkerKind | None) -> None:
+        worker_id = WorkerId(f"{pool.name}-{self._ids.new()[-12:]}")
+        pool.begun[worker_id] = kind
+        self._turns += 1
+        pool.turn = self._turns
         self._tasks.start(
             self._provision(pool, worker_id, for_job, kind), name=f"bring up {worker_id}"
         )
 
     async def _provision(
-        self, pool: _Pool, worker_id: WorkerId, for_job: JobId | None, kind: WorkerKind | None
+        self, pool: Pool, worker_id: WorkerId, for_job: JobId | None, kind: WorkerKind | None
     ) -> None:
+        began_at = self._clock.monotonic()
         try:
             await self._hands.provisioner.provision(
                 worker_id,
@@ -208,10 +177,7 @@ class PoolKeeper:
                 enroll_timeout_s=pool.rules.enroll_timeout_s,
                 kind=kind,
             )
-            pool.breaker = pool.breaker.succeeded()
-            pool.trouble = ""
-            if kind is not None:
-                pool.kinds.succeeded(kind)
+            pool.succeeded(kind, self._clock.monotonic() - began_at)
         except StoreUnavailableError as error:
             # Not the provider's fault. Told apart by time, so that the next try is not at once.
             log.warning("provisioning_delayed", worker_id=worker_id, message=str(error))
@@ -220,16 +186,15 @@ class PoolKeeper:
             # Expected of a provider in trouble: the message says it all.
             log.warning("provisioning_failed", worker_id=worker_id, message=str(error))
             if kind is None or error.blame is Blame.PROVIDER:
-                pool.breaker = pool.breaker.failed(self._clock.monotonic())
-                pool.trouble = str(error)
+                pool.failed(str(error))
             else:
                 await self._blame_kind(pool, kind, error)
         finally:
-            self._requested.pop(worker_id, None)
+            pool.begun.pop(worker_id, None)
             self._wake.notify()
 
     async def _blame_kind(
-        self, pool: _Pool, kind: WorkerKind, error: ProvisioningFailedError
+        self, pool: Pool, kind: WorkerKind, error: ProvisioningFailedError
     ) -> None:
         """Takes a failure that says nothing of the provider's other workers."""
         now, message = self._clock.monotonic(), str(error)
@@ -266,54 +231,15 @@ class PoolKeeper:
             not member.is_ending and not misfits(demand, member.offer)
             for member in self._fleet.members()
         ) or any(
-            not misfits(demand, _offer(pool.provider))
+            not misfits(demand, pool.offer)
             and pool.kinds.most(kind_of(demand), now, in_progress=0) != 0
-            for pool in self._pools.values()
+            for pool in self._roster.pools()
+            if not pool.terms.closed
         )
 
-    def _of(self, pool: _Pool) -> list[Member]:
-        name = pool.provider.name
-        return [
-            each
-            for each in self._fleet.members()
-            if each.worker.provider == name and self._standing.reaches(each.worker)
-        ]
-
-    def _kept(self) -> list[_Pool]:
+    def _kept(self) -> list[Pool]:
         """Those that are this server's to keep."""
-        return [pool for pool in self._pools.values() if self._standing.keeps(pool.provider)]
-
-    def _just_requested(self, pool: _Pool, *kinds: WorkerKind | None) -> int:
-        """Workers begun whose first row is not written yet; only of `kinds` where any are named."""
-        return sum(
-            begun.provider == pool.provider.name
-            and (not kinds or begun.kind in kinds)
-            and self._fleet.get(worker_id) is None
-            for worker_id, begun in self._requested.items()
-        )
-
-    def _most(self, pool: _Pool, kind: WorkerKind | None) -> int:
-        """How many more of a kind may be begun, whatever room there is."""
-        room = self._room(pool)
-        if kind is None:
-            return room
-        now, in_progress = self._clock.monotonic(), self._in_progress(pool, kind)
-        most = pool.kinds.most(kind, now, in_progress=in_progress)
-        return room if most is None else most
-
-    def _in_progress(self, pool: _Pool, kind: WorkerKind) -> int:
-        begun = _Begun(provider=pool.provider.name, kind=kind)
-        return sum(each == begun for each in self._requested.values())
-
-    def _room(self, pool: _Pool) -> int:
-        if not pool.breaker.lets_through(self._clock.monotonic()):
-            return 0
-        most = pool.provider.capabilities().max_workers
-        room = max(0, most - len(self._of(pool)) - self._just_requested(pool))
-        if pool.breaker.is_on_trial:
-            names = {each.provider for each in self._requested.values()}
-            return 0 if pool.provider.name in names else min(1, room)
-        return room
+        return [pool for pool in self._roster.pools() if pool.is_kept_here]
 
     def _coming(self) -> list[Coming]:
         # Idle workers too: the dispatcher, which is told of a new worker when this is, may not
@@ -323,94 +249,29 @@ class PoolKeeper:
             for each in self._fleet.members()
             if each.is_coming or (each.open_slots and not each.jobs)
         ]
-        for pool in self._pools.values():
-            slots = pool.provider.capabilities().slots_per_worker
-            for worker_id, begun in self._requested.items():
-                if begun.provider == pool.provider.name and self._fleet.get(worker_id) is None:
-                    offer = _offer(pool.provider)
-                    if begun.kind is not None:
-                        offer = replace(offer, kind=begun.kind, containers=None)
-                    coming.append(Coming(offer=offer, slots=slots))
-        return coming
+        return coming + [each for pool in self._roster.pools() for each in pool.coming()]
 
     def _sources(self) -> list[Source]:
-        return [
-            Source(
-                offer=_offer(pool.provider),
-                slots_per_worker=pool.provider.capabilities().slots_per_worker,
-                may_make=self._room(pool),
-                may_make_of={
-                    kind: self._most(pool, kind)
-                    for kind in {kind_of(each.demand) for each in self._waiting}
-                    if pool.kinds.message(kind)
-                },
-            )
-            for pool in self._kept()
-        ]
+        kinds = {kind_of(each.demand) for each in self._waiting}
+        return [pool.source(kinds) for pool in self._kept()]
 
     async def _tidy(self) -> float:
         """Drains idle and old workers; returns in how many seconds there is more to do."""
         now = self._clock.monotonic()
         next_s = _LONGEST_NAP_S
         for pool in self._kept():
-            opens_at = pool.breaker.open_until
-            if opens_at is not None and opens_at > now:
-                next_s = min(next_s, opens_at - now)
-            if (next_try := pool.kinds.next_try(now)) is not None:
+            if (next_try := pool.next_try()) is not None:
                 next_s = min(next_s, next_try - now)
-            for due_s, member in [*self._idle(pool, now), *self._oldest(pool)]:
+            for due_s, member, why in leaving(pool, self._clock):
                 if due_s <= 0:
-                    await self._drain(member)
+                    await self._drain(member, why)
                 else:
                     next_s = min(next_s, due_s)
         return next_s
 
-    def _idle(self, pool: _Pool, now: float) -> list[tuple[float, Member]]:
-        """Idle workers beyond the warm ones, and in how many seconds each has been so for long."""
-        idle = sorted(
-            (m for m in self._of(pool) if m.is_connected and _may_serve(m) and not m.jobs),
-            key=lambda member: member.idle_since,
-        )
-        beyond_warm: list[Member] = []
-        for kind in {member.worker.kind for member in idle}:
-            of_kind = [member for member in idle if member.worker.kind == kind]
-            beyond_warm += of_kind[: max(0, len(of_kind) - pool.warm.get(kind, 0))]
-        return [(m.idle_since + pool.rules.idle_timeout_s - now, m) for m in beyond_warm]
-
-    def _oldest(self, pool: _Pool) -> list[tuple[float, Member]]:
-        """The oldest worker, busy or not, and in how many seconds its age is up.
-
-        One at a time: workers that were made together would all leave together.
-        """
-        members = self._of(pool)
-        serving = [member for member in members if member.is_connected and _may_serve(member)]
-        if not serving or any(m.worker.state is WorkerState.DRAINING for m in members):
-            return []
-        oldest = min(serving, key=lambda member: member.worker.created_at)
-        return [(pool.rules.max_age_s - _age_s(oldest, self._clock), oldest)]
-
-    async def _drain(self, member: Member) -> None:
+    async def _drain(self, member: Member, why: str) -> None:
         try:
-            await self._hands.drainer.drain(member.worker.id, by="the pool: idle or old")
+            await self._hands.drainer.drain(member.worker.id, by=why)
         except HodeiError as error:
             # It ended by itself at the same moment, or the store is away: the next round sees.
             log.info("drain_skipped", worker_id=member.worker.id, message=str(error))
-
-
-def _may_serve(member: Member) -> bool:
-    states = {WorkerState.REQUESTED, WorkerState.STARTING, WorkerState.READY}
-    return member.worker.state in states and not member.is_ending
-
-
-def _age_s(member: Member, clock: Clock) -> float:
-    return (clock.now() - member.worker.created_at).total_seconds()
-
-
-def _offer(provider: Provider) -> Offer:
-    capabilities = provider.capabilities()
-    return Offer(
-        provider=provider.name,
-        labels=capabilities.labels,
-        resources=capabilities.resources,
-        containers=capabilities.containers,
-    )

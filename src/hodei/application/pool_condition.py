@@ -10,10 +10,23 @@ from hodei.ports.providers import Provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a provider stands among the others."""
+
+    priority: int = 0
+    """Those with more are asked first."""
+    cost_per_hour: float | None = None
+    """Of a worker; None where it is not known."""
+    closed: str = ""
+    """Why it makes no workers and keeps none, in words that follow `it`; empty where it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolCondition:
     """A pool at one moment."""
 
     provider: Provider
+    terms: Terms
     breaker: Breaker
     trouble: str
     """Why the last attempt to make a worker failed; empty after one that did not."""

@@ -1,7 +1,7 @@
 """Drains and stops the workers of this host at a clean stop of its server."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -11,6 +11,7 @@ from hodei.application.end_worker import EndWorker
 from hodei.application.fleet import Fleet, Member
 from hodei.application.keep_pool import PoolKeeper
 from hodei.kernel.errors import HodeiError
+from hodei.kernel.ids import ProviderName
 from hodei.ports.providers import Provider
 
 log = structlog.get_logger()
@@ -30,7 +31,7 @@ class StopWorkers:
         pool: PoolKeeper,
         drainer: DrainWorker,
         ender: EndWorker,
-        providers: Iterable[Provider],
+        providers: Mapping[ProviderName, Provider],
     ) -> None:
         self._standing = fleet.standing
         self._bus = bus
@@ -38,7 +39,7 @@ class StopWorkers:
         self._pool = pool
         self._drainer = drainer
         self._ender = ender
-        self._local = {p.name for p in providers if p.capabilities().is_on_this_host}
+        self._providers = providers
 
     async def stop(self, *, grace_s: float) -> None:
         """Lets local workers finish within the grace, then takes down what is left.
@@ -50,7 +51,7 @@ class StopWorkers:
         members = [
             each
             for each in self._fleet.members()
-            if each.worker.provider in self._local and self._standing.reaches(each.worker)
+            if self._is_local(each.worker.provider) and self._standing.reaches(each.worker)
         ]
         # One that is still on its way has nothing to finish.
         draining = [each for each in members if each.link is not None or each.jobs]
@@ -66,6 +67,10 @@ class StopWorkers:
                         message="the server was stopped, and the grace was over",
                     )
                 )
+
+    def _is_local(self, name: ProviderName) -> bool:
+        provider = self._providers.get(name)
+        return provider is not None and provider.capabilities().is_on_this_host
 
     async def _drain(self, members: Sequence[Member]) -> None:
         for member in members:

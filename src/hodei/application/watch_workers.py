@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -44,8 +44,9 @@ class Patience:
 
     lease_s: float
     """A silent worker is lost after it."""
-    enroll_timeout_s: Mapping[ProviderName, float]
-    """A provider's worker that has not connected by then never will."""
+    enroll_timeout_s: Callable[[ProviderName], float | None]
+    """A provider's worker that has not connected by then never will. None means that the provider
+    is not here: then the lease counts."""
 
 
 class WatchWorkers:
@@ -213,7 +214,8 @@ class WatchWorkers:
             if worker.provider == STATIC_PROVIDER:
                 left = worker.offer.expires_at - self._clock.now()
                 return self._clock.monotonic() + left.total_seconds()
-            return member.last_seen + self._enroll_timeout_s.get(worker.provider, self._lease_s)
+            timeout_s = self._enroll_timeout_s(worker.provider)
+            return member.last_seen + (self._lease_s if timeout_s is None else timeout_s)
         if worker.state is WorkerState.DRAINING and not member.jobs:
             if worker.provider == STATIC_PROVIDER and not member.is_connected:
                 # Nobody watches its process: its stream's end is the word of its end.

@@ -33,10 +33,12 @@ from hodei.application.list_servers import ListServers
 from hodei.application.log_hub import LogHub
 from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
+from hodei.application.pool_condition import Terms
 from hodei.application.provision_worker import ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retention import Retention, RetentionRules
 from hodei.application.retry_job import RetryJob
+from hodei.application.roster import Roster
 from hodei.application.session import SessionParts
 from hodei.application.stop_workers import StopWorkers
 from hodei.application.submit_jobs import SubmitJobs
@@ -44,6 +46,7 @@ from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.application.watch_workers import Patience, WatchWorkers
 from hodei.domain.cluster.duties import UPKEEP
+from hodei.domain.placement.selection import Strategy, strategy_of
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ClusterId, JobId
 from hodei.lifecycle.system_clock import SystemIdSource
@@ -97,6 +100,7 @@ class ControlPlane:
     journal: Journal
     bus: EventBus
     fleet: Fleet
+    roster: Roster
     dispatcher: Dispatcher
     pool: PoolKeeper
     watch: WatchWorkers
@@ -207,12 +211,15 @@ def build(
     fleet = Fleet(base.clock, journal.held, base.neighbours.standing)
     bus.listen(fleet.apply)
     passwords = OneTimePasswords(base.data_dir.otp_key(), base.ids, ttl_s=config.otp_ttl_s)
-    by_name = {provider.name: provider for provider in base.providers}
+    roster = Roster(fleet=fleet, clock=base.clock)
+    rules = rules_of(config)
+    for provider in base.providers:
+        roster.put(provider, rules[provider.name], Terms())
     ender = EndWorker(
         journal=journal,
         workers=base.store,
         fleet=fleet,
-        providers=by_name,
+        providers=roster.providers,
         ids=base.ids,
         lease_s=config.lease_s,
     )
@@ -225,10 +232,11 @@ def build(
         ender=ender,
     )
     drainer = DrainWorker(journal=journal, fleet=fleet)
-    rules = rules_of(config)
     canceller = CancelJob(journal=journal, fleet=fleet)
     pool = PoolKeeper(
         fleet=fleet,
+        roster=roster,
+        strategy=strategy_of(config.provider_strategy) or Strategy.FIRST_AVAILABLE,
         hands=PoolHands(
             provisioner=provisioner,
             drainer=drainer,
@@ -236,7 +244,6 @@ def build(
         ),
         clock=base.clock,
         ids=base.ids,
-        pools=[(provider, rules[provider.name]) for provider in base.providers],
     )
     dispatcher = Dispatcher(
         journal=journal,
@@ -250,11 +257,11 @@ def build(
         journal=journal,
         fleet=fleet,
         ender=ender,
-        providers=by_name,
+        providers=roster.providers,
         clock=base.clock,
         patience=Patience(
             lease_s=config.lease_s,
-            enroll_timeout_s={name: each.enroll_timeout_s for name, each in rules.items()},
+            enroll_timeout_s=roster.enroll_timeout_s,
         ),
     )
     due = WakeDueJobs(journal=journal, jobs=base.store, fleet=fleet)
@@ -281,12 +288,12 @@ def build(
         registry, base.durable, clock=base.clock, ids=base.ids, counters=counters
     )
     rhythm = Rhythm(heartbeat_interval_s=config.heartbeat_interval_s, lease_s=config.lease_s)
-    names = tuple(by_name)
     pending = ExplainPending(fleet=fleet, pool=pool)
     return ControlPlane(
         journal=journal,
         bus=bus,
         fleet=fleet,
+        roster=roster,
         dispatcher=dispatcher,
         pool=pool,
         watch=watch,
@@ -301,7 +308,7 @@ def build(
             pool=pool,
             drainer=drainer,
             ender=ender,
-            providers=base.providers,
+            providers=roster.providers,
         ),
         retention=Retention(
             history=base.store,
@@ -335,10 +342,7 @@ def build(
             pending=pending,
             explain=ExplainJob(fleet=fleet, pool=pool, pending=pending, clock=base.clock),
             clock=base.clock,
-            providers=names,
-            image_providers=tuple(
-                each.name for each in base.providers if each.capabilities().containers is not None
-            ),
+            roster=roster,
         ),
         workers=WorkerUseCases(
             enroll=EnrollWorker(
@@ -365,7 +369,7 @@ def build(
             ids=base.ids,
             cluster_id=base.cluster_id,
             started_at=base.started_at,
-            providers=names,
+            roster=roster,
             servers=ListServers(
                 entry=entry, standing=base.neighbours.standing, fleet=fleet, clock=base.clock
             ),

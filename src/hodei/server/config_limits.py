@@ -4,6 +4,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from hodei.domain.placement.selection import Strategy, strategy_of
 from hodei.kernel.errors import FieldViolation
 from hodei.kernel.units import format_duration
 from hodei.server.config import ServerConfig
@@ -37,6 +38,7 @@ def check_config(config: ServerConfig) -> list[FieldViolation]:
         _loopback("listen_host", config.listen_host),
         _distinct_ports(config),
         _database_url("database_url", config.database_url),
+        _strategy("provider_strategy", config.provider_strategy),
     ]
     found = [violation for violation in checks if violation is not None]
     return found + (check_docker(config.docker) if config.docker.enabled else [])
@@ -85,6 +87,12 @@ def _database_url(key: str, url: str) -> FieldViolation | None:
     return FieldViolation(
         field=key, description="write postgresql://user:password@host:port/database"
     )
+
+
+def _strategy(key: str, name: str) -> FieldViolation | None:
+    if strategy_of(name) is not None:
+        return None
+    return FieldViolation(field=key, description=f"{name!r} is not one of {', '.join(Strategy)}")
 
 
 def _distinct_ports(config: ServerConfig) -> FieldViolation | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hodei.application.keep_pool import PoolRules
+from hodei.application.pool import PoolRules
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.kernel.ids import ClusterId, ProviderName
 from hodei.ports.providers import Provider, ProviderUnavailableError

@@ -5,6 +5,7 @@ from typing import Final
 
 from hodei.domain.jobs.container import ContainerOptions, Mount, PullPolicy
 from hodei.wire import hodei_all_in_one_pb2 as pb
+from hodei.wire.provider_names import resolve
 from hodei.wire.refused_fields import Refusals
 
 _DEFAULTS: Final = ContainerOptions()
@@ -71,7 +72,7 @@ def refuse_where_nothing_runs_images(
     for name in asked:
         if not image_providers:
             refusals.refuse(name)
-        elif provider and provider.lower() not in image_providers:
+        elif provider and resolve(provider, image_providers) is None:
             refusals.add(
                 name,
                 f"goes with a provider that runs images ({', '.join(sorted(image_providers))}), "

@@ -19,6 +19,7 @@ from hodei.application.explain_pending import ExplainPending
 from hodei.application.follow_events import FollowEvents
 from hodei.application.journal import Journal
 from hodei.application.retry_job import RetryJob
+from hodei.application.roster import Roster
 from hodei.application.submit_jobs import NewJob, SubmitJobs
 from hodei.domain.jobs.evolve import evolve
 from hodei.domain.jobs.job import Job
@@ -56,10 +57,8 @@ class JobUseCases:
     pending: ExplainPending
     explain: ExplainJob
     clock: Clock
-    providers: tuple[str, ...]
-    image_providers: tuple[str, ...] = ()
-    """Those of them that run images."""
-    """The names that a job may prefer."""
+    roster: Roster
+    """Knows which providers a job may prefer."""
 
 
 class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
@@ -74,8 +73,8 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         require_line("queued_by", request.queued_by)
         job_id, spec = decode(
             request.job_definition,
-            known_providers=self._cases.providers,
-            image_providers=self._cases.image_providers,
+            known_providers=self._cases.roster.known,
+            image_providers=self._cases.roster.known_for_images,
         )
         [submitted] = await self._cases.submit.submit(
             [NewJob(id=job_id, spec=spec)], queued_by=request.queued_by
@@ -97,8 +96,8 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         decoded = await asyncio.to_thread(
             decode_batch,
             request.job_definitions,
-            known_providers=self._cases.providers,
-            image_providers=self._cases.image_providers,
+            known_providers=self._cases.roster.known,
+            image_providers=self._cases.roster.known_for_images,
         )
         submitted = await self._cases.submit.submit(
             [NewJob(id=job_id, spec=spec) for job_id, spec in decoded],

@@ -15,6 +15,7 @@ from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet
 from hodei.application.list_servers import ListedServer, ListServers
 from hodei.application.provision_worker import ProvisionWorker
+from hodei.application.roster import Roster
 from hodei.domain.jobs.limits import check_labels, check_line, require_line
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock, IdSource
@@ -48,7 +49,7 @@ class OperatorUseCases:
     ids: IdSource
     cluster_id: ClusterId
     started_at: datetime
-    providers: tuple[str, ...]
+    roster: Roster
     servers: ListServers
 
 
@@ -154,7 +155,7 @@ class ServerService(pb_grpc.ServerServiceServicer):
             version=VERSION,
             cluster_id=self._cases.cluster_id,
             started_at=to_timestamp(self._cases.started_at),
-            providers=self._cases.providers,
+            providers=list(self._cases.roster.providers),
             position=encode_position(await self._cases.events.last_position()),
             counters=self._cases.counters.snapshot(),
         )

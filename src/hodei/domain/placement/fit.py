@@ -13,6 +13,8 @@ class Offer:
     """What a worker has, or a provider's next worker would have."""
 
     provider: str
+    provider_type: str = ""
+    """Such as `DOCKER`; a job may ask for a type instead of a name."""
     labels: dict[str, str] = field(default_factory=dict[str, str])
     resources: Resources = Resources()
     """In all. A size of 0 CPU, memory or disk means that it is not known and not counted."""
@@ -41,7 +43,7 @@ def misfits(demand: Demand, offer: Offer) -> list[str]:
     if not (reasons and offer.kind is not None):
         # The size of another kind's worker says nothing.
         reasons += _resource_misfits(demand.resources, offer.resources)
-    if demand.preferred_provider and demand.preferred_provider != offer.provider:
+    if demand.preferred_provider and not _is_asked_for(demand.preferred_provider, offer):
         reasons.append(f"it belongs to provider {offer.provider}, not {demand.preferred_provider}")
     reasons += [
         f"its label {key} is {offer.labels.get(key, 'not set')!r}, not {value!r}"
@@ -116,24 +118,29 @@ def preference(demand: Demand, offer: Offer) -> int:
     return int(bool(demand.preferred_region) and liked_region) - disliked
 
 
+def _is_asked_for(wanted: str, offer: Offer) -> bool:
+    """By its name, or by what it is."""
+    return wanted in {offer.provider, offer.provider_type.lower()}
+
+
 def _kind_misfits(demand: Demand, offer: Offer) -> list[str]:
     wanted = kind_of(demand)
     if offer.kind is not None:
         return [] if offer.kind == wanted else [f"it was made for {offer.kind}, not for {wanted}"]
     if offer.containers is not None:
-        return _container_misfits(demand, offer.provider, offer.containers)
+        return _container_misfits(demand, offer.containers)
     reasons = [f"it runs no images, such as {demand.image}"] if demand.image else []
     if demand.container is not None:
         reasons.append(f"it runs no containers, with own {', '.join(demand.container.asked)}")
     return reasons
 
 
-def _container_misfits(demand: Demand, provider: str, containers: Containers) -> list[str]:
+def _container_misfits(demand: Demand, containers: Containers) -> list[str]:
     reasons: list[str] = []
     if not demand.image:
         if not containers.has_default_image:
             reasons.append("it has no default image: name one for the job")
-        elif not containers.takes_jobs_without_image and demand.preferred_provider != provider:
+        elif not containers.takes_jobs_without_image and not demand.preferred_provider:
             reasons.append("it takes jobs without an image only when they name it")
     if demand.container is not None:
         denied = [n for n in demand.container.asked if n not in containers.allowed_options]
