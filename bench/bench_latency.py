@@ -17,10 +17,11 @@ TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 async def end_of(events: AsyncIterator[pb.JobEvent], job_id: str) -> None:
     """Reads events up to the terminal one of a job."""
-    async for event in events:
-        if event.job_id == job_id and event.state in TERMINAL:
-            assert event.state == "SUCCEEDED", event
-            return
+    async for first in events:
+        for event in (first, *first.more):
+            if event.job_id == job_id and event.state in TERMINAL:
+                assert event.state == "SUCCEEDED", event
+                return
 
 
 async def measure_warm(address: str, *, jobs: int) -> list[float]:
@@ -28,7 +29,9 @@ async def measure_warm(address: str, *, jobs: int) -> list[float]:
     taken: list[float] = []
     async with grpc.aio.insecure_channel(address) as channel:
         stubs = Stubs.on(channel)
-        request = pb.StreamJobEventsRequest(after_position=await stubs.position(), follow=True)
+        request = pb.StreamJobEventsRequest(
+            after_position=await stubs.position(), follow=True, packed=True
+        )
         events = aiter(stubs.jobs.StreamJobEvents(request))
         for number in range(jobs + 20):
             began = time.perf_counter()

@@ -409,6 +409,19 @@ async def test_a_jobs_events_tell_its_whole_life_and_can_be_resumed_anywhere(
         assert rest == whole[index + 1 :]
 
 
+async def test_events_that_are_there_at_once_come_in_one_message_where_the_client_reads_such(
+    site: Site, ran: Ran
+) -> None:
+    job_id = pb.JobId(value=await ran())
+    one_by_one = await events(site, job_id=job_id)
+    assert not any(event.more for event in one_by_one)
+    [first] = await events(site, job_id=job_id, packed=True)
+    assert not any(event.more for event in first.more)
+    packed = [first, *first.more]
+    assert [event.position for event in packed] == [event.position for event in one_by_one]
+    assert [event.type for event in packed] == [event.type for event in one_by_one]
+
+
 async def test_following_from_the_position_of_a_job_misses_nothing(site: Site) -> None:
     job_id = await waiting(site)
     position = (await site.get(job_id)).detail.position

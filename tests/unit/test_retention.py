@@ -197,7 +197,8 @@ async def test_readers_from_an_old_position_go_on_with_what_there_is(plane: Plan
 
     await retention(plane).look()
 
-    told = [each async for each in plane.follower.follow_all(after=old, follow=False)]
+    followed = plane.follower.follow_all(after=old, follow=False)
+    told = [each async for together in followed for each in together]
     assert {each.stream for each in told} == {"job:late"}
     assert [each.version for each in told] == list(range(1, len(told) + 1))
     gone = plane.follower.follow_job(JobId("job-1"), after=old, follow=True, with_workers=False)

@@ -15,7 +15,10 @@ _PAGE = 500
 
 
 class FollowEvents:
-    """The use case behind `StreamJobEvents` and `ExecutionEventStream`."""
+    """The use case behind `StreamJobEvents` and `ExecutionEventStream`.
+
+    Events come in lists, in their order: those that are there at once, and at least one.
+    """
 
     def __init__(
         self, *, journal: Journal, events: EventStore, bus: EventBus, fleet: Fleet
@@ -27,7 +30,7 @@ class FollowEvents:
 
     async def follow_job(
         self, job_id: JobId, *, after: Position, follow: bool, with_workers: bool
-    ) -> AsyncGenerator[StoredEvent, None]:
+    ) -> AsyncGenerator[list[StoredEvent], None]:
         """Events of a job and, where asked for, of its workers, as `WorkerFates` has it.
 
         With `follow` it ends once the job has ended and all is told: for one that is retried by
@@ -46,10 +49,10 @@ class FollowEvents:
             fates = WorkerFates(await self._journal.job(job_id), with_workers=with_workers)
             if with_workers:
                 streams |= await self._worker_streams(job_id)
-            async for event in self._told_in_store(after, sorted(streams | fates.streams)):
-                after = event.position
-                if fates.belongs(event, own=streams):
-                    yield event
+            async for page in self._told_in_store(after, sorted(streams | fates.streams)):
+                after = page[-1].position
+                if own := [event for event in page if fates.belongs(event, own=streams)]:
+                    yield own
             while follow and not (await self._journal.job(job_id)).is_terminal:
                 # Only an event of the job is a reason to look at it again: where its workers are
                 # followed too, the subscription brings every event of the server. Whether it was
@@ -57,39 +60,38 @@ class FollowEvents:
                 has_moved = False
                 while not has_moved:
                     news, has_moved = await self._live(subscription, after, streams, fates)
-                    for event in news:
-                        after = max(after, event.position)
-                        yield event
+                    if news:
+                        after = max(after, *map(_by_position, news))
+                        yield news
             late: set[str] = set()
             if with_workers:
                 # Requested while the history was told, of a job that has ended since.
                 late = await self._worker_streams(job_id) - streams
             rest = await self._rest(after, streams | (fates.streams - late))
-            for event in sorted(rest + await self._rest(begin, late), key=_by_position):
-                if fates.belongs(event, own=streams | late):
-                    yield event
+            rest = sorted(rest + await self._rest(begin, late), key=_by_position)
+            if own := [event for event in rest if fates.belongs(event, own=streams | late)]:
+                yield own
         finally:
             self._bus.unfollow(subscription)
 
     async def follow_all(
         self, *, after: Position, follow: bool
-    ) -> AsyncGenerator[StoredEvent, None]:
+    ) -> AsyncGenerator[list[StoredEvent], None]:
         """Every event. With `follow` it never ends."""
         subscription = self._bus.follow(None)
         try:
-            async for event in self._told_in_store(after, []):
-                after = event.position
-                yield event
+            async for page in self._told_in_store(after, []):
+                after = page[-1].position
+                yield page
             while follow:
                 events, overflown = await subscription.take()
                 if overflown:
-                    async for event in self._told_in_store(after, []):
-                        after = event.position
-                        yield event
-                for event in events:
-                    if event.position > after:
-                        after = event.position
-                        yield event
+                    async for page in self._told_in_store(after, []):
+                        after = page[-1].position
+                        yield page
+                if news := [event for event in events if event.position > after]:
+                    after = news[-1].position
+                    yield news
         finally:
             self._bus.unfollow(subscription)
 
@@ -97,31 +99,33 @@ class FollowEvents:
         """What the store has beyond a position; nothing of no streams, which would mean all."""
         if not streams:
             return []
-        return [event async for event in self._from_store(after, sorted(streams))]
+        return [event async for page in self._from_store(after, sorted(streams)) for event in page]
 
     async def _from_store(
         self, after: Position, streams: list[str]
-    ) -> AsyncGenerator[StoredEvent, None]:
+    ) -> AsyncGenerator[list[StoredEvent], None]:
         while True:
             page = await self._events.read_events(after=after, limit=_PAGE, streams=streams)
-            for event in page:
-                after = event.position
-                yield event
+            if page:
+                after = page[-1].position
+                yield page
             if len(page) < _PAGE:
                 return
 
     async def _told_in_store(
         self, after: Position, streams: list[str]
-    ) -> AsyncGenerator[StoredEvent, None]:
+    ) -> AsyncGenerator[list[StoredEvent], None]:
         """As `_from_store`, up to what this server has told.
 
         What is stored beyond comes by the subscription. Told from the store, a client could hear
         of an end and then be shown a job that runs.
         """
-        async for event in self._from_store(after, streams):
-            if event.position > self._journal.position:
+        async for page in self._from_store(after, streams):
+            told = [event for event in page if event.position <= self._journal.position]
+            if told:
+                yield told
+            if len(told) < len(page):
                 return
-            yield event
 
     async def _live(
         self, subscription: Subscription, after: Position, streams: set[str], fates: WorkerFates
@@ -132,7 +136,7 @@ class FollowEvents:
             if subscription.streams is None:
                 streams |= await self._worker_streams(fates.job_id)
             known = sorted(streams | fates.streams)
-            read = [event async for event in self._told_in_store(after, known)]
+            read = [event async for page in self._told_in_store(after, known) for event in page]
             return [event for event in read if fates.belongs(event, own=streams)], True
         taken: list[StoredEvent] = []
         # Not among what was read from the store, which may already have been past their beginning.
@@ -153,7 +157,7 @@ class FollowEvents:
             for member in self._fleet.members()
             if member.worker.for_job == job_id
         }
-        async for stored in self._from_store(Position(0), [f"job:{job_id}"]):
+        for stored in await self._rest(Position(0), {f"job:{job_id}"}):
             if isinstance(stored.event, JobAssigned):
                 worker = f"worker:{stored.event.worker_id}"
                 first = await self._events.read_events(after=Position(0), limit=1, streams=[worker])

@@ -242,7 +242,8 @@ class WorkerSession:
             started = self._take_starts()
             results, self._results = self._results, []
             self._look_at_room()
-            while True:
+            # Nothing where a start waits for its result, which waits for its output.
+            while started or results:
                 try:
                     await self._commit(started, results)
                     break

@@ -252,12 +252,14 @@ class AsyncClient:
             after_position=after or "",
             follow=follow,
             include_workers=include_workers,
+            packed=True,
         )
         events = self._connection.stream(calls.STREAM_JOB_EVENTS, lambda: request)
         async with aclosing(events):
-            async for event in events:
-                request.after_position = event.position
-                yield event_from_wire(event)
+            async for first in events:
+                for event in (first, *first.more):
+                    request.after_position = event.position
+                    yield event_from_wire(event)
 
     async def workers(self, *, include_ended: bool = False) -> AsyncGenerator[Worker, None]:
         """Yields the workers; also those that have ended, when asked."""

@@ -1,5 +1,6 @@
 """What happened, as clients hear of it."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -75,6 +76,19 @@ def state_after(event: JobEvent | WorkerEvent) -> str:
         return JobState.QUEUED if event.not_before is None else JobState.PENDING
     state = _STATE_AFTER.get(type(event))
     return "" if state is None else state.value
+
+
+_MOST_PACKED: Final = 250
+"""Events in one message: a good part of what a client may be behind, and far below any limit."""
+
+
+def job_events(together: Sequence[StoredEvent], *, packed: bool) -> Iterator[pb.JobEvent]:
+    """The messages that tell of events: one for each, or one for many that are there at once."""
+    step = _MOST_PACKED if packed else 1
+    for begin in range(0, len(together), step):
+        first, *more = map(job_event, together[begin : begin + step])
+        first.more.extend(more)
+        yield first
 
 
 def job_event(stored: StoredEvent) -> pb.JobEvent:

@@ -1193,19 +1193,21 @@ class RetryJobResponse(_message.Message):
     def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class StreamJobEventsRequest(_message.Message):
-    __slots__ = ("job_id", "after_position", "follow", "include_workers")
+    __slots__ = ("job_id", "after_position", "follow", "include_workers", "packed")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_POSITION_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_WORKERS_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     job_id: JobId
     after_position: str
     follow: bool
     include_workers: bool
-    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., after_position: _Optional[str] = ..., follow: _Optional[bool] = ..., include_workers: _Optional[bool] = ...) -> None: ...
+    packed: bool
+    def __init__(self, job_id: _Optional[_Union[JobId, _Mapping]] = ..., after_position: _Optional[str] = ..., follow: _Optional[bool] = ..., include_workers: _Optional[bool] = ..., packed: _Optional[bool] = ...) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = ("position", "type", "at", "job_id", "worker_id", "attempt", "state", "reason", "details", "correlation_id")
+    __slots__ = ("position", "type", "at", "job_id", "worker_id", "attempt", "state", "reason", "details", "correlation_id", "more")
     class DetailsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -1223,6 +1225,7 @@ class JobEvent(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     position: str
     type: str
     at: _timestamp_pb2.Timestamp
@@ -1233,7 +1236,8 @@ class JobEvent(_message.Message):
     reason: Reason
     details: _containers.ScalarMap[str, str]
     correlation_id: str
-    def __init__(self, position: _Optional[str] = ..., type: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., details: _Optional[_Mapping[str, str]] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    more: _containers.RepeatedCompositeFieldContainer[JobEvent]
+    def __init__(self, position: _Optional[str] = ..., type: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., details: _Optional[_Mapping[str, str]] = ..., correlation_id: _Optional[str] = ..., more: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ...) -> None: ...
 
 class RenewCertificateRequest(_message.Message):
     __slots__ = ("csr_der",)

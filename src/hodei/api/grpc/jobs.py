@@ -30,7 +30,7 @@ from hodei.kernel.ids import BEFORE_THE_FIRST, ID_RULE, JobId, is_valid_id
 from hodei.ports.stores import JobStore
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
-from hodei.wire.events_view import job_event
+from hodei.wire.events_view import job_events
 from hodei.wire.job_definition import decode, decode_batch
 from hodei.wire.job_views import (
     decode_execution_id,
@@ -190,8 +190,9 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
                 with_workers=request.include_workers,
             )
         async with aclosing(events):
-            async for event in events:
-                yield job_event(event)
+            async for together in events:
+                for message in job_events(together, packed=request.packed):
+                    yield message
 
     @streaming
     async def ExecutionEventStream(
@@ -208,14 +209,15 @@ class JobExecutionService(pb_grpc.JobExecutionServiceServicer):
         )
         job: Job | None = None
         async with aclosing(events):
-            async for stored in events:
-                # Only events of jobs come on streams of jobs; the union is wider.
-                job = evolve(job, stored.event, stored.at)  # pyright: ignore[reportArgumentType]
-                if stored.position <= after or not job.attempts:
-                    continue
-                attempt = job.attempts[-1]
-                if number is None or attempt.number == number:
-                    yield job_execution(job, attempt, position=stored.position)
+            async for together in events:
+                for stored in together:
+                    # Only events of jobs come on streams of jobs; the union is wider.
+                    job = evolve(job, stored.event, stored.at)  # pyright: ignore[reportArgumentType]
+                    if stored.position <= after or not job.attempts:
+                        continue
+                    attempt = job.attempts[-1]
+                    if number is None or attempt.number == number:
+                        yield job_execution(job, attempt, position=stored.position)
 
 
 def _explained(job: Job, explanation: Explanation) -> pb.ExplainJobResponse:
