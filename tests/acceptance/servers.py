@@ -54,6 +54,13 @@ class Servers:
         listed = server.cli("servers", "list", "--output", "json").json
         return {each["name"]: each for each in listed}
 
+    def until_all_know_one_another(self) -> None:
+        """Returns once their workers know where else to go, too: each server has told its own."""
+        for each in self.all:
+            eventually(
+                lambda each=each: len(self.seen_by(each)) == len(self.all), what="all servers"
+            )
+
     def until_taken_over(self, server: HodeiServer, gone: str, *, within_s: float = 20.0) -> None:
         """Returns once a server does what another did."""
         eventually(
@@ -79,12 +86,13 @@ def duties_of(servers: Servers, server: HodeiServer) -> set[str]:
 
 @contextmanager
 def some_servers(folder: Path, url: str, count: int = 2, **settings: object) -> Iterator[Servers]:
-    """So many servers, ended at the end."""
+    """So many servers that know one another, ended at the end."""
     named = {f"HODEI_{key.upper()}": str(value) for key, value in settings.items()}
     servers = Servers(folder=folder, url=url, settings=named)
     try:
         for _ in range(count):
             servers.add()
+        servers.until_all_know_one_another()
         yield servers
     finally:
         servers.close()

@@ -34,7 +34,6 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def test_servers_are_listed_with_what_each_does(pair: Servers) -> None:
     a, b = pair.all
-    eventually(lambda: len(pair.seen_by(a)) == len(pair.seen_by(b)) == 2, what="two servers")
     seen = pair.seen_by(a)
     assert [each["state"] for each in seen.values()] == ["LIVE", "LIVE"]
     assert (seen["a"]["is_self"], seen["b"]["is_self"]) == (True, False)
@@ -138,7 +137,6 @@ def _home(server: HodeiServer, worker_id: str) -> str:
 
 def test_a_dead_server_is_taken_over_within_three_seconds(pair: Servers) -> None:
     a, b = pair.all
-    eventually(lambda: len(pair.seen_by(b)) == 2, what="two servers")
     a.kill()
     began = time.monotonic()
     with b.client() as client:
@@ -154,7 +152,6 @@ def test_a_server_that_was_stopped_past_its_lease_changes_nothing_when_it_goes_o
     a, b = pair.all
     ids = [f"job-{number}" for number in range(12)]
     with pair.client() as client:
-        eventually(lambda: len(pair.seen_by(b)) == 2, what="two servers")
         client.submit_many([ledger.request(job_id) for job_id in ids])
         eventually(lambda: any(map(ledger.runs, ids)), what="the first job")
         os.kill(a.pid, signal.SIGSTOP)
@@ -182,7 +179,6 @@ def test_a_server_that_is_told_to_stop_hands_over_and_its_jobs_run_on(
     go = tmp_path / "go"
     script = f"while [ ! -e {go} ]; do sleep 0.05; done; echo done"
     with pair.client() as client:
-        eventually(lambda: len(pair.seen_by(b)) == len(pair.seen_by(a)) == 2, what="two servers")
         ids = [f"long-{number}" for number in range(4)]
         for job_id in ids:
             client.submit(id=job_id, command=["sh", "-c", script])
@@ -248,7 +244,6 @@ def test_what_servers_have_in_common_is_sealed_where_there_is_a_key(
 def test_all_servers_are_restarted_one_after_the_other_under_load(
     pair: Servers, ledger: Ledger
 ) -> None:
-    eventually(lambda: all(len(pair.seen_by(each)) == 2 for each in pair.all), what="two servers")
     ids = [f"job-{number}" for number in range(60)]
 
     def submit() -> None:
@@ -292,6 +287,7 @@ def test_deadlines_are_kept_by_servers_whose_clocks_differ_by_ten_minutes(
     shifted = {"LD_PRELOAD": str(clock_shift), "CLOCK_SHIFT_S": shift_s}
     with some_servers(tmp_path, postgres_url, count=1, **SETTINGS) as servers:
         ahead = servers.add(environment=shifted)
+        servers.until_all_know_one_another()
         began = time.monotonic()
         late = ahead.cli("run", "--deadline", "4s", "--output", "json", "--", "sleep", "60")
         assert late.json["state"] == "TIMED_OUT"
@@ -315,6 +311,7 @@ class TestWhileTheDatabaseIsAway:
             some_servers(tmp_path, postgres_url, count=1, **SETTINGS) as servers,
         ):
             servers.add(url=proxy.url)
+            servers.until_all_know_one_another()
             yield servers, proxy
 
     def test_of_one_server_its_work_is_the_others_and_its_clients_are_told_the_truth(
