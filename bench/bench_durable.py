@@ -2,7 +2,9 @@
 
 A step is one `ctx.run` whose result is durable. DBOS 3.4 is installed from the package index into an
 environment of its own under the user's cache directory, at the first run; without it only the own
-figures are shown. The two are measured in turns, each in a process of its own.
+figures are shown. The two are measured in turns of a few seconds, each in a process of its own; what
+counts is the ratio of each turn, and the median of those. The disk decides what a commit costs: where it
+answers slowly, both wait for it, and the ratios of one workflow come closer to each other.
 """
 
 import asyncio
@@ -15,14 +17,15 @@ import sys
 import tempfile
 import time
 import venv
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import uvloop
 
-from hodei.adapters.postgres.migrate import migrate
 from hodei.adapters.postgres.runs import PostgresDurableStore
 from hodei.adapters.sqlite import SqliteStore
 from hodei.application.counters import Counters
@@ -36,18 +39,16 @@ from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
 from hodei.ports.durable import DurableStore
 from hodei.ports.durable_rows import RunId, ShardId
 from hodei.server.workflows import Registry, plan_workflows, run_workflows
-from report import Figure, show
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-from dev_db import Cluster, UnusableError, programs
+from own_postgres import UnusableError, own_postgres
+from report import Figure, percentile, show
 
 DBOS = "dbos==3.4.*"
-STEPS = 300
+STEPS = 500
 WORKFLOWS = 100
 STEPS_EACH = 20
-SINGLE = 200
+SINGLE = 50
 SLEEPING = 5_000
-TURNS = 3
+TURNS = 7
 REPLAYS = 200
 
 
@@ -102,32 +103,13 @@ async def steps_per_s(client: DurableClient, workflows: int, steps: int) -> floa
     return workflows * steps / (time.perf_counter() - began)
 
 
-async def latencies_ms(client: DurableClient) -> list[float]:
+async def latencies_ms(client: DurableClient, count: int) -> list[float]:
     taken: list[float] = []
-    for _ in range(SINGLE):
+    for _ in range(count):
         began = time.perf_counter()
         await client.result(await run(client, "sequence", 1))
         taken.append((time.perf_counter() - began) * 1000)
-    return sorted(taken)
-
-
-async def measure(store: DurableStore) -> dict[str, float]:
-    async with engine(store) as client:
-        await steps_per_s(client, 1, 20)
-        one = [await steps_per_s(client, 1, STEPS) for _ in range(TURNS)]
-        began = time.process_time()
-        many = [await steps_per_s(client, WORKFLOWS, STEPS_EACH) for _ in range(TURNS)]
-        cpu_us = (time.process_time() - began) * 1e6 / (TURNS * WORKFLOWS * STEPS_EACH)
-        taken = await latencies_ms(client)
-        return {
-            "one": statistics.median(one),
-            "many": statistics.median(many),
-            "p50": taken[len(taken) // 2],
-            "p99": taken[int(len(taken) * 0.99)],
-            # Of the process that runs the workflows: tells the two apart where others want the
-            # processors too, as a rate does not.
-            "cpu_us": cpu_us,
-        }
+    return taken
 
 
 async def replays_per_s(store: DurableStore) -> float:
@@ -176,103 +158,140 @@ def dbos_python() -> Path | None:
     return python
 
 
-def of_dbos(python: Path, url: str) -> dict[str, float]:
-    script = Path(__file__).with_name("durable_dbos.py")
-    sizes = [str(each) for each in (STEPS, WORKFLOWS, STEPS_EACH, SINGLE)]
-    done = subprocess.run(
-        [python, script, url, *sizes],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+class Dbos:
+    """A process that does the same work with DBOS, on a database of the same server."""
+
+    def __init__(self, python: Path, url: str) -> None:
+        script = Path(__file__).with_name("durable_dbos.py")
+        self._process = subprocess.Popen(
+            [python, script, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        print("  of DBOS's two ways, the better ones:", self._answer())
+
+    def ask(self, *question: str | int) -> Any:  # noqa: ANN401 - JSON
+        """What it says to a question; see `durable_dbos`."""
+        assert self._process.stdin is not None
+        print(json.dumps(question), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def close(self) -> None:
+        """Ends the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+    def _answer(self) -> Any:  # noqa: ANN401 - JSON
+        assert self._process.stdout is not None
+        while not (line := self._process.stdout.readline()).startswith(("{", "[", *"0123456789")):
+            assert line, "DBOS has ended"
+        return json.loads(line)
 
 
-async def of_hodei(url: str) -> dict[str, float]:
+async def turns(client: DurableClient, dbos: Dbos | None) -> dict[str, list[float]]:
+    """Each figure of each turn; those of DBOS are called `dbos …`.
+
+    The two take turns of a second or a few, so that whatever else the machine does falls on both.
+    """
+    figures: dict[str, list[float]] = defaultdict(list)
+    for turn in range(TURNS + 1):
+        now: dict[str, float] = {"one": await steps_per_s(client, 1, STEPS)}
+        if dbos is not None:
+            now["dbos one"] = dbos.ask("one", STEPS)
+        cpu_s = time.process_time()
+        now["many"] = await steps_per_s(client, WORKFLOWS, STEPS_EACH)
+        now["cpu"] = time.process_time() - cpu_s
+        if dbos is not None:
+            cpu_s = dbos.ask("cpu")
+            now["dbos many"] = dbos.ask("many", WORKFLOWS, STEPS_EACH)
+            now["dbos cpu"] = dbos.ask("cpu") - cpu_s
+        if turn:  # The first warms up.
+            print("  steps/s:", ", ".join(f"{name} {each:.4g}" for name, each in now.items()))
+            for name, each in now.items():
+                figures[name].append(each)
+            figures["latencies"] += await latencies_ms(client, SINGLE)
+            if dbos is not None:
+                figures["dbos latencies"] += dbos.ask("latencies", SINGLE)
+    return figures
+
+
+async def of_postgres(url: str, dbos: Dbos | None) -> dict[str, list[float]]:
     store = await PostgresDurableStore.open(url)
     try:
-        return await measure(store)
+        async with engine(store) as client:
+            figures = await turns(client, dbos)
+        print(f"replays of a history of 1,000 events: {await replays_per_s(store):,.0f}/s")
+        print(
+            f"memory of a sleeping workflow that is kept live: {await sleeping_kib(store):.1f} KiB"
+        )
     finally:
         await store.close()
+    return figures
 
 
-async def others(url: str, directory: Path) -> None:
-    store = await PostgresDurableStore.open(url)
-    print(f"replays of a history of 1,000 events: {await replays_per_s(store):,.0f}/s")
-    print(f"memory of a sleeping workflow that is kept live: {await sleeping_kib(store):.1f} KiB")
-    await store.close()
+async def of_sqlite(directory: Path) -> dict[str, list[float]]:
     database = await SqliteStore.open(directory)
-    own = await measure(database.durable(SystemClock()))
+    try:
+        async with engine(database.durable(SystemClock())) as client:
+            return await turns(client, None)
+    finally:
+        await database.close()
+
+
+def tell(database: str, figures: dict[str, list[float]], *, of: str = "") -> None:
+    """Says the medians of what was measured of Hodei, or of another whose figures have a prefix."""
+    taken = figures[f"{of}latencies"]
     print(
-        f"on SQLite: {own['one']:,.0f} steps/s of one workflow, {own['many']:,.0f} of {WORKFLOWS}; "
-        f"one step from start to finish p50 {own['p50']:.1f} ms, p99 {own['p99']:.1f} ms"
+        f"{of}on {database}: {statistics.median(figures[f'{of}one']):,.0f} steps/s of one workflow, "
+        f"{statistics.median(figures[f'{of}many']):,.0f} of {WORKFLOWS}; one step from start to "
+        f"finish p50 {percentile(taken, 0.5):.1f} ms, p99 {percentile(taken, 0.99):.1f} ms"
     )
-    await database.close()
+
+
+def ratios(figures: dict[str, list[float]], name: str) -> list[float]:
+    """Hodei's figure by DBOS's of the same turn, for each turn, the smallest first."""
+    return sorted(a / b for a, b in zip(figures[name], figures[f"dbos {name}"], strict=True))
+
+
+def compare(figures: dict[str, list[float]]) -> int:
+    tell("PostgreSQL", figures, of="dbos ")
+    less = statistics.median(1 / each for each in ratios(figures, "cpu"))
+    print(f"processor time of a step, {WORKFLOWS} at once: DBOS takes {less:.1f} times as much")
+    shown: list[Figure] = []
+    for name, what, target in (("one", "one workflow", 3), ("many", str(WORKFLOWS), 5)):
+        found = ratios(figures, name)
+        shown.append(
+            Figure(
+                name=f"steps/s of {what}, to DBOS",
+                value=statistics.median(found),
+                unit="x",
+                target=target,
+                at_least=True,
+                note=f"{found[0]:.1f} to {found[-1]:.1f} over {len(found)} turns",
+            )
+        )
+    return show(shown)
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="hodei-bench-") as scratch:
-        Path(scratch).chmod(0o711)
-        cluster = Cluster(directory=Path(scratch), bin=programs(install=True))
-        cluster.make()
-        cluster.start()
-        try:
-            return compare(cluster, Path(scratch))
-        finally:
-            cluster.stop()
-
-
-def compare(cluster: Cluster, scratch: Path) -> int:
-    asyncio.run(migrate(cluster.url()))
-    cluster.create_database("dbos")
-    python = dbos_python()
-    own: list[dict[str, float]] = []
-    theirs: list[dict[str, float]] = []
-    for _ in range(TURNS):
+    with own_postgres() as cluster, tempfile.TemporaryDirectory(prefix="hodei-bench-") as scratch:
+        cluster.create_database("dbos")
+        python = dbos_python()
+        dbos = None if python is None else Dbos(python, cluster.url(database="dbos"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            own.append(runner.run(of_hodei(cluster.url())))
-        print("  hodei", json.dumps({key: round(each, 2) for key, each in own[-1].items()}))
-        if python is not None:
-            theirs.append(of_dbos(python, cluster.url(database="dbos")))
-            print("  dbos ", json.dumps({key: theirs[-1][key] for key in own[-1]}))
-    (scratch / "sqlite").mkdir()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(others(cluster.url(), scratch / "sqlite"))
-    middle = {key: statistics.median(each[key] for each in own) for key in own[0]}
-    print(
-        f"on PostgreSQL: {middle['one']:,.0f} steps/s of one workflow, {middle['many']:,.0f} of "
-        f"{WORKFLOWS}; one step from start to finish p50 {middle['p50']:.1f} ms, "
-        f"p99 {middle['p99']:.1f} ms"
-    )
-    if not theirs:
+            on_postgres = runner.run(of_postgres(cluster.url(), dbos))
+            if dbos is not None:
+                dbos.close()
+            on_sqlite = runner.run(of_sqlite(Path(scratch)))
+    tell("SQLite", on_sqlite)
+    tell("PostgreSQL", on_postgres)
+    if dbos is None:
         print("DBOS could not be installed: nothing to compare with")
         return 0
-    ratio = {
-        key: statistics.median(a[key] / b[key] for a, b in zip(own, theirs, strict=True))
-        for key in ("one", "many")
-    }
-    cpu = statistics.median(b["cpu_us"] / a["cpu_us"] for a, b in zip(own, theirs, strict=True))
-    print(f"processor time of a step, {WORKFLOWS} at once: DBOS takes {cpu:.1f} times as much")
-    print(f"DBOS: p50 {statistics.median(each['p50'] for each in theirs):.1f} ms of one step")
-    return show(
-        [
-            Figure(
-                name="steps/s of one workflow, to DBOS",
-                value=ratio["one"],
-                unit="x",
-                target=3,
-                at_least=True,
-            ),
-            Figure(
-                name=f"steps/s of {WORKFLOWS}, to DBOS",
-                value=ratio["many"],
-                unit="x",
-                target=5,
-                at_least=True,
-            ),
-        ]
-    )
+    return compare(on_postgres)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from conformance.durable_stores_under_test import (
     timer,
     write,
 )
-from hodei.kernel.errors import InvalidFieldsError
+from hodei.kernel.errors import BrokenError, InvalidFieldsError
 from hodei.ports.durable import (
     Committed,
     DurableStore,
@@ -118,6 +118,57 @@ async def test_a_run_is_written_only_over_the_revision_that_was_read(store: Dura
     assert await store.read_history(R1, after_seq=0) == []
     assert await store.timers_of(R1) == []
     assert await attempt(store, runs=(evolved(run_row(R2)),)) == Moved(key=R2)
+
+
+async def test_a_run_that_grows_does_so_as_a_whole_or_not_at_all(store: DurableStore):
+    epoch = (await store.take(A, [SHARD], ttl_s=60))[SHARD]
+    fence = Fence(shard_id=SHARD, owner=A, epoch=epoch)
+    first = run_row()
+    await write(store, fence=fence, new_runs=(first,), history=(event(1),))
+    grown = evolved(
+        first,
+        status=RunStatus.COMPENSATING,
+        parked=Parked(reason=ParkReason.COMPENSATION_FAILED, message="no", since=NOON),
+        local_pending=True,
+        runnable_at=None,
+        next_seq=4,
+    )
+    events = (event(2, command_id=7, kind="Other", data=b""), event(3))
+
+    assert await attempt(store, fence=fence, runs=(grown,), history=events) == Committed()
+
+    assert await store.load_run(R1) == grown
+    assert [
+        each.run_id for each in (await store.list_runs(RunFilter(only_parked=True), limit=9)).runs
+    ] == [R1]
+    late, last = evolved(grown, crashes=1), event(4)
+    of_another, of_before = replace(fence, owner=B), replace(fence, epoch=epoch - 1)
+    for wrong, runs, history, refusal in (
+        (of_another, (late,), (last,), Fenced(shard_id=SHARD)),
+        (of_before, (late,), (last,), Fenced(shard_id=SHARD)),
+        (fence, (grown,), (last,), Moved(key=R1)),
+        (fence, (evolved(late),), (last,), Moved(key=R1)),
+        (fence, (late,), (event(3, kind="Late"),), Moved(key=R1)),
+        (fence, (evolved(run_row(R2)),), (replace(last, run_id=R2, seq=1),), Moved(key=R2)),
+    ):
+        assert await attempt(store, fence=wrong, runs=runs, history=history) == refusal
+    for gap in ((event(6),), (last, event(6))):
+        with pytest.raises(BrokenError):
+            await attempt(store, fence=fence, runs=(late,), history=gap)
+    assert await store.load_run(R1) == grown
+    assert await store.read_history(R1, after_seq=0) == [event(1), *events]
+
+
+async def test_a_run_that_grows_to_its_end_leaves_nothing_behind(store: DurableStore):
+    fence = Fence(shard_id=SHARD, owner=A, epoch=(await store.take(A, [SHARD], ttl_s=60))[SHARD])
+    first = run_row()
+    await write(store, fence=fence, new_runs=(first,), timers=(timer(1, FUTURE),))
+
+    ended = evolved(first, status=RunStatus.COMPLETED, closed_at=NOON)
+    await write(store, fence=fence, runs=(ended,), history=(event(1),))
+
+    assert await store.load_run(R1) == ended
+    assert await store.timers_of(R1) == []
 
 
 async def test_of_two_writers_at_once_one_is_refused(store: DurableStore):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from hodei.adapters.memory import MemoryDurableStore
 from hodei.durable import planning, tasks
 from hodei.durable.definitions import Activity, limits, workflow
 from hodei.durable.events import Decision, StepSucceeded
@@ -33,10 +34,11 @@ from hodei.kernel.errors import (
     WrongStateError,
 )
 from hodei.lifecycle.service import TaskSet
-from hodei.ports.durable import Batch
-from hodei.ports.durable_rows import OPEN, ParkReason, RunId, RunStatus, TaskId
+from hodei.ports.durable import Batch, Committed, Refusal
+from hodei.ports.durable_rows import OPEN, InboxRow, ParkReason, RunId, RunStatus, TaskId
 from hodei.ports.stores import StoreUnavailableError
 from support.durable_servers import Cluster, Server, result, start, virtually
+from support.simulation.virtual_loop import VirtualClock
 
 SEND = Activity(name="send", returns=str)
 calls: list[str] = []
@@ -333,6 +335,47 @@ async def test_a_step_whose_result_could_not_be_stored_at_once_does_not_run_agai
     assert len(refusals) == 2
     assert calls == ["one x", "two"]
     assert cluster.row(run_id).parked is None
+
+
+class CountingStore(MemoryDurableStore):
+    """Counts what the engine asks of it."""
+
+    commits = looks = 0
+
+    async def commit(self, batch: Batch) -> Committed | Refusal:
+        self.commits += 1
+        return await super().commit(batch)
+
+    async def read_inbox(self, run_id: RunId, *, limit: int) -> list[InboxRow]:
+        self.looks += 1
+        return await super().read_inbox(run_id, limit=limit)
+
+
+@virtually
+async def test_a_step_costs_one_commit_and_no_look_into_the_inbox(cluster: Cluster):
+    steps = 30
+    cluster.store = CountingStore(VirtualClock(cluster.loop))
+
+    async def poke(_: str) -> str:
+        # What comes while a round is under way is looked for once, and not after each later step.
+        server.client._hints.look_at(run_id)
+        await asyncio.sleep(0)
+        server.client._hints.look_at(run_id)
+        return "poked"
+
+    @workflow(name="many")
+    async def many(ctx: Context) -> str:
+        for number in range(steps):
+            await ctx.run(poke if number == 5 else note, "x", name="step")
+        return "done"
+
+    server = await cluster.server(many)
+    run_id = await start(server.client, "many")
+
+    assert await result(server.client, run_id) == "done"
+    # The start, that the first round begins, that round, and one for each step.
+    assert cluster.store.commits == 3 + steps
+    assert cluster.store.looks <= 1 + 2
 
 
 @virtually

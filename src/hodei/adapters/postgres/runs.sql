@@ -4,6 +4,12 @@
 -- name: write
 SELECT hodei_write_runs_0030({arguments})
 
+-- name: write_step
+-- What `write` does, for one run that has grown and nothing else.
+SELECT hodei_write_step_0030(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+)
+
 -- name: heads
 -- What is stored of the keys of a group of batches: see `hodei.wire.run_heads`.
 SELECT json_build_object(

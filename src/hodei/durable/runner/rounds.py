@@ -122,7 +122,7 @@ class Rounds:
         return RoundEnd.TRY_AGAIN if row is None else await self._try(desk, row, inbox, fence)
 
     async def _read_inbox(self, desk: Desk) -> list[InboxRow]:
-        if desk.steps.results() and not desk.has_mail:
+        if not desk.has_mail:
             # A read for each local step would double its cost. What came meanwhile is hinted at or
             # found by the next look; and a run cannot end without having read it.
             return []

@@ -14,7 +14,7 @@ from hodei.ports.stores import StoreUnavailableError
 from hodei.wire.run_group import GroupOfRuns
 from hodei.wire.run_heads import Heads, assumed, read_heads
 
-from .writing import HEADS, WRITE, head_arguments, write_arguments
+from .writing import HEADS, WRITE, WRITE_STEP, head_arguments, step_arguments, write_arguments
 
 log = structlog.get_logger()
 
@@ -79,6 +79,9 @@ class RunCommitter(GroupCommits[Batch, Outcome]):
 
 
 async def _commit(connection: Connection, batches: Sequence[Batch]) -> list[Outcome]:
+    step = step_arguments(batches[0]) if len(batches) == 1 else None
+    if step is not None and await connection.fetchval(WRITE_STEP, *step):
+        return [Committed()]
     outcomes = await _write(connection, batches, assumed(batches), is_read=False)
     for _ in range(_LOOKS):
         if outcomes is not None:

@@ -194,59 +194,61 @@ _STATEMENTS = (
     BEGIN
         PERFORM pg_advisory_xact_lock(448545449324);
 
-        IF cardinality(facts_shards) > 0 AND EXISTS (
+        -- Nearly every group relies on these three.
+        IF EXISTS (
             SELECT FROM unnest(facts_shards, facts_owners, facts_epochs) AS fact (id, owner, epoch)
             WHERE NOT EXISTS (
                 SELECT FROM run_shards AS shard WHERE shard.id = fact.id
                     AND shard.owner = fact.owner AND shard.epoch = fact.epoch
             )
-        ) THEN RETURN false; END IF;
-        IF cardinality(facts_runs) > 0 AND EXISTS (
+        )
+        OR EXISTS (
             SELECT FROM unnest(facts_runs, facts_revisions) AS fact (run_id, revision)
             WHERE NOT EXISTS (
                 SELECT FROM runs AS run
                 WHERE run.run_id = fact.run_id AND run.revision = fact.revision
             )
-        ) THEN RETURN false; END IF;
-        IF cardinality(facts_open) > 0 AND EXISTS (
-            SELECT FROM unnest(facts_open) AS fact (run_id)
-            WHERE NOT EXISTS (
-                SELECT FROM runs AS run WHERE run.run_id = fact.run_id AND run.is_open
-            )
-        ) THEN RETURN false; END IF;
-        IF cardinality(facts_histories) > 0 AND EXISTS (
+        )
+        OR EXISTS (
             SELECT FROM unnest(facts_histories, facts_last_seqs) AS fact (run_id, last_seq)
             WHERE fact.last_seq <> coalesce((
                 SELECT max(event.seq) FROM run_history AS event WHERE event.run_id = fact.run_id
             ), 0)
         ) THEN RETURN false; END IF;
-        IF cardinality(facts_tasks) > 0 AND EXISTS (
+        -- One within the other: a condition without a query in it costs next to nothing.
+        IF cardinality(facts_open) > 0 THEN IF EXISTS (
+            SELECT FROM unnest(facts_open) AS fact (run_id)
+            WHERE NOT EXISTS (
+                SELECT FROM runs AS run WHERE run.run_id = fact.run_id AND run.is_open
+            )
+        ) THEN RETURN false; END IF; END IF;
+        IF cardinality(facts_tasks) > 0 THEN IF EXISTS (
             SELECT FROM unnest(facts_tasks, facts_task_revisions) AS fact (task_id, revision)
             WHERE NOT EXISTS (
                 SELECT FROM run_tasks AS task
                 WHERE task.task_id = fact.task_id AND task.revision = fact.revision
             )
-        ) THEN RETURN false; END IF;
-        IF cardinality(facts_timers) > 0 AND EXISTS (
+        ) THEN RETURN false; END IF; END IF;
+        IF cardinality(facts_timers) > 0 THEN IF EXISTS (
             SELECT FROM unnest(facts_timer_runs, facts_timers) AS fact (run_id, command_id)
             WHERE NOT EXISTS (
                 SELECT FROM run_timers AS timer
                 WHERE timer.run_id = fact.run_id AND timer.command_id = fact.command_id
             )
-        ) THEN RETURN false; END IF;
-        IF cardinality(now_read) > 0 AND cardinality(now_read) <> (
+        ) THEN RETURN false; END IF; END IF;
+        IF cardinality(now_read) > 0 THEN IF cardinality(now_read) <> (
             SELECT count(*) FROM run_inbox AS inbox
             WHERE inbox.id = ANY(now_read) AND inbox.is_unread
-        ) THEN RETURN false; END IF;
-        IF cardinality(facts_read) > 0 AND EXISTS (
+        ) THEN RETURN false; END IF; END IF;
+        IF cardinality(facts_read) > 0 THEN IF EXISTS (
             SELECT FROM run_inbox AS inbox
             WHERE inbox.run_id = ANY(facts_read) AND inbox.is_unread AND inbox.id <> ALL(now_read)
-        ) THEN RETURN false; END IF;
-        IF cardinality(inbox_keys) > 0 AND EXISTS (
+        ) THEN RETURN false; END IF; END IF;
+        IF cardinality(inbox_keys) > 0 THEN IF EXISTS (
             SELECT FROM unnest(inbox_runs, inbox_keys) AS row (run_id, key)
             JOIN run_inbox AS inbox ON inbox.run_id = row.run_id AND inbox.key = row.key
-        ) THEN RETURN false; END IF;
-        IF cardinality(new_ids) > 0 AND EXISTS (
+        ) THEN RETURN false; END IF; END IF;
+        IF cardinality(new_ids) > 0 THEN IF EXISTS (
             SELECT FROM unnest(new_ids, new_namespaces, new_workflows, new_requests)
                 AS row (run_id, namespace, workflow_id, request_id)
             WHERE EXISTS (SELECT FROM runs AS run WHERE run.run_id = row.run_id)
@@ -260,7 +262,7 @@ _STATEMENTS = (
                     WHERE run.request_id <> '' AND run.namespace = row.namespace
                         AND run.workflow_id = row.workflow_id AND run.request_id = row.request_id
                 )
-        ) THEN RETURN false; END IF;
+        ) THEN RETURN false; END IF; END IF;
 
         -- Runs that end make room for others of their workflow id.
         IF cardinality(changed_ids) > 0 THEN
@@ -351,6 +353,38 @@ _STATEMENTS = (
             UPDATE run_inbox SET is_unread = false, data = ''
             WHERE run_inbox.run_id = ANY(closed_runs) AND run_inbox.is_unread;
         END IF;
+        RETURN true;
+    END
+    $function$
+    """,
+    # The same for the group that comes most often where one run is alone: a run that has grown, and
+    # nothing else. Without arrays to take apart it takes half the time.
+    """
+    CREATE FUNCTION hodei_write_step_0030(
+        of_shard integer, of_owner text, of_epoch bigint,
+        of_run text, new_revision bigint, new_status text, new_open boolean, new_runnable bigint,
+        new_pending boolean, new_parked boolean, new_data bytea,
+        first_seq bigint, commands integer[], kinds text[], ats bigint[], events bytea[]
+    ) RETURNS boolean LANGUAGE plpgsql AS $function$
+    BEGIN
+        PERFORM pg_advisory_xact_lock(448545449324);
+
+        UPDATE runs SET revision = new_revision, status = new_status, is_open = new_open,
+            runnable_at = new_runnable, local_pending = new_pending, is_parked = new_parked,
+            data = new_data
+        WHERE runs.run_id = of_run AND runs.revision = new_revision - 1
+            AND EXISTS (
+                SELECT FROM run_shards AS shard
+                WHERE shard.id = of_shard AND shard.owner = of_owner AND shard.epoch = of_epoch
+            )
+            AND first_seq = 1 + coalesce((
+                SELECT max(event.seq) FROM run_history AS event WHERE event.run_id = of_run
+            ), 0);
+        IF NOT FOUND THEN RETURN false; END IF;
+        INSERT INTO run_history (run_id, seq, command_id, kind, at, data)
+        SELECT of_run, first_seq + row.number - 1, row.command_id, row.kind, row.at, row.data
+        FROM unnest(commands, kinds, ats, events)
+            WITH ORDINALITY AS row (command_id, kind, at, data, number);
         RETURN true;
     END
     $function$
