@@ -176,7 +176,7 @@ class Dispatcher:
 
     async def _assign_head(self) -> None:
         """Assigns what it can of the jobs at hand."""
-        while given := self._free_slots().give(self._head):
+        while any(self._head) and (given := self._free_slots().give(self._head)):
             await self._assign(given)
 
     def _may_look(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from typing import TypedDict, Unpack, assert_never
 
 from hodei.domain.jobs.events import (
     AttemptEnd,
@@ -50,7 +50,7 @@ def evolve(job: Job | None, event: JobEvent, at: datetime) -> Job:
         )
     if job is None:
         raise BrokenError(f"{type(event).__name__} comes before JobCreated")
-    return _apply(replace(job, version=job.version + 1), event, at)
+    return _apply(job, event, at)
 
 
 def evolve_all(job: Job | None, events: Iterable[JobEvent], at: datetime) -> Job:
@@ -66,8 +66,10 @@ def _apply(job: Job, event: JobEvent, at: datetime) -> Job:  # noqa: C901, PLR09
     match event:
         case JobQueued():
             # After JobRetried without a wait, or JobDispatchFailed, it is in QUEUED already.
-            moved = job if job.state is JobState.QUEUED else _move(job, JobState.QUEUED)
-            return replace(moved, queued_at=at, not_before=None)
+            waits: _Changes = {"queued_at": at, "not_before": None}
+            if job.state is JobState.QUEUED:
+                return _next(job, **waits)
+            return _move(job, JobState.QUEUED, **waits)
         case JobAssigned():
             attempt = Attempt(
                 number=event.attempt,
@@ -77,26 +79,29 @@ def _apply(job: Job, event: JobEvent, at: datetime) -> Job:  # noqa: C901, PLR09
                 queued_at=job.queued_at,
                 assigned_at=at,
             )
-            return replace(_move(job, JobState.ASSIGNED), attempts=(*job.attempts, attempt))
+            return _move(job, JobState.ASSIGNED, attempts=(*job.attempts, attempt))
         case JobAccepted():
             started = replace(job.attempts[-1], state=AttemptState.RUNNING, started_at=at)
-            return replace(
-                _move(job, JobState.RUNNING),
+            return _move(
+                job,
+                JobState.RUNNING,
                 attempts=(*job.attempts[:-1], started),
                 used_attempts=job.used_attempts + 1,
             )
         case JobDispatchFailed():
-            return _move(_end_attempt(job, event.end, at, counts=False), JobState.QUEUED)
+            return _move(job, JobState.QUEUED, **_attempt_ended(job, event.end, at, counts=False))
         case JobRetried():
-            ended = _end_attempt(job, event.end, at)
+            ended = _attempt_ended(job, event.end, at)
             if event.not_before is None:
-                return _move(ended, JobState.QUEUED)
-            return replace(_move(ended, JobState.PENDING), not_before=event.not_before)
+                return _move(job, JobState.QUEUED, **ended)
+            ended["not_before"] = event.not_before
+            return _move(job, JobState.PENDING, **ended)
         case JobCancelRequested():
-            return replace(job, cancel_requested=CancelRequest(by=event.by, message=event.message))
+            return _next(job, cancel_requested=CancelRequest(by=event.by, message=event.message))
         case JobRetryRequested():
-            return replace(
-                _move(job, JobState.QUEUED),
+            return _move(
+                job,
+                JobState.QUEUED,
                 used_attempts=0,
                 cancel_requested=None,
                 reason=None,
@@ -118,28 +123,47 @@ def _apply(job: Job, event: JobEvent, at: datetime) -> Job:  # noqa: C901, PLR09
             assert_never(event)
 
 
-def _move(job: Job, to: JobState) -> Job:
+class _Changes(TypedDict, total=False):
+    """What an event may change of a job besides its state."""
+
+    queued_at: datetime
+    not_before: datetime | None
+    deadline: datetime | None
+    finished_at: datetime | None
+    cancel_requested: CancelRequest | None
+    attempts: tuple[Attempt, ...]
+    used_attempts: int
+    reason: Reason | None
+
+
+def _next(job: Job, **changes: Unpack[_Changes]) -> Job:
+    """The job one event later. One copy for all changes: a job is copied for each of its events."""
+    return replace(job, version=job.version + 1, **changes)
+
+
+def _move(job: Job, to: JobState, **changes: Unpack[_Changes]) -> Job:
     if to not in JOB_TRANSITIONS[job.state]:
         raise BrokenError(f"job {job.id} cannot go from {job.state} to {to}")
-    return replace(job, state=to)
+    return _next(job, state=to, **changes)
 
 
-def _end_attempt(job: Job, end: AttemptEnd, at: datetime, *, counts: bool = True) -> Job:
+def _attempt_ended(job: Job, end: AttemptEnd, at: datetime, *, counts: bool = True) -> _Changes:
+    """What changes of a job whose open attempt ends."""
     current = job.current
     if current is None or current.number != end.number:
         raise BrokenError(f"attempt {end.number} of job {job.id} is not open")
     # One that ran was counted when it was accepted; a result without that is counted now.
     uncounted = counts and current.state is AttemptState.ASSIGNED
-    return replace(
-        job,
-        attempts=(*job.attempts[:-1], current.ended(end, at)),
-        used_attempts=job.used_attempts + uncounted,
-    )
+    return {
+        "attempts": (*job.attempts[:-1], current.ended(end, at)),
+        "used_attempts": job.used_attempts + uncounted,
+    }
 
 
 def _finish(
     job: Job, to: JobState, why: Reason | None, end: AttemptEnd | None, at: datetime
 ) -> Job:
+    changes: _Changes = {"reason": why, "finished_at": at, "not_before": None}
     if end is not None:
-        job = _end_attempt(job, end, at)
-    return replace(_move(job, to), reason=why, finished_at=at, not_before=None)
+        changes.update(_attempt_ended(job, end, at))
+    return _move(job, to, **changes)
