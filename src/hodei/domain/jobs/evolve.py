@@ -124,8 +124,9 @@ def _apply(job: Job, event: JobEvent, at: datetime) -> Job:  # noqa: C901, PLR09
 
 
 class _Changes(TypedDict, total=False):
-    """What an event may change of a job besides its state."""
+    """What an event may change of a job."""
 
+    state: JobState
     queued_at: datetime
     not_before: datetime | None
     deadline: datetime | None
@@ -144,7 +145,8 @@ def _next(job: Job, **changes: Unpack[_Changes]) -> Job:
 def _move(job: Job, to: JobState, **changes: Unpack[_Changes]) -> Job:
     if to not in JOB_TRANSITIONS[job.state]:
         raise BrokenError(f"job {job.id} cannot go from {job.state} to {to}")
-    return _next(job, state=to, **changes)
+    changes["state"] = to
+    return _next(job, **changes)
 
 
 def _attempt_ended(job: Job, end: AttemptEnd, at: datetime, *, counts: bool = True) -> _Changes:
