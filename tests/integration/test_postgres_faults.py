@@ -24,8 +24,10 @@ from hodei.ports.stores import Batch, Committed, Conflict, JobWrite, StoreUnavai
 from support.cutting_proxy import Cut, cutting_proxy
 
 MIB = 1024 * 1024
+A = b"job:a"
+"""In the one call that commits the job `a`."""
 COMMIT = b"COMMIT\x00"
-"""The whole statement, as it is sent."""
+"""The end of a commit that takes several, as it is sent."""
 
 
 def large_job(job_id: str) -> JobWrite:
@@ -76,7 +78,7 @@ class TestAConnectionThatIsLost:
         async with cutting_proxy(postgres_url) as proxy:
             store = await PostgresStore.open(proxy.url)
             before = await put_job(store, new_job("before"))
-            proxy.cut_at(COMMIT, cut)
+            proxy.cut_at(A, cut)
 
             outcome = await commit(store, new_job("a"))
 
@@ -92,11 +94,41 @@ class TestAConnectionThatIsLost:
             assert await stored_ids(store) == ["before", "a", "b"]
             await store.close()
 
-    @pytest.mark.parametrize("word", [b"pg_advisory_xact_lock", b"event_positions"])
-    async def test_before_the_commit_is_made_good_too(self, postgres_url: str, word: bytes):
+    @pytest.mark.parametrize("cut", Cut)
+    async def test_over_a_large_commit_is_made_good_too(
+        self, postgres_url: str, impatient: None, cut: Cut
+    ):
+        jobs = tuple(new_job(f"job-{number}") for number in range(1200))
         async with cutting_proxy(postgres_url) as proxy:
             store = await PostgresStore.open(proxy.url)
-            proxy.cut_at(word, Cut.AFTER)
+            proxy.cut_at(COMMIT, cut)
+
+            outcome = await store.commit(Batch(at=NOON, jobs=jobs))
+
+            assert proxy.cuts == 1
+            assert isinstance(outcome, Committed)
+            stored = await store.read_events(after=BEFORE_THE_FIRST, limit=10_000)
+            assert tuple(stored) == outcome.events
+            assert await stored_ids(store) == [each.after.id for each in jobs]
+            await store.close()
+
+    async def test_twice_leaves_a_commit_in_doubt_and_says_so(self, postgres_url: str):
+        async with cutting_proxy(postgres_url) as proxy:
+            store = await PostgresStore.open(proxy.url)
+            await put_job(store, new_job("before"))
+            proxy.cut_at(A, Cut.AFTER)
+            proxy.cut_at(b"SELECT position FROM events", Cut.BEFORE)
+
+            in_doubt = await commit(store, new_job("a"))
+            assert isinstance(in_doubt, StoreUnavailableError)
+            assert "is not known" in str(in_doubt)
+            assert await commit(store, new_job("a")) == Conflict(streams=("job:a",))
+            await store.close()
+
+    async def test_before_the_commit_is_made_good_too(self, postgres_url: str):
+        async with cutting_proxy(postgres_url) as proxy:
+            store = await PostgresStore.open(proxy.url)
+            proxy.cut_at(b"hodei_commit_0050", Cut.AFTER)
 
             assert isinstance(await commit(store, new_job("a")), Committed)
 
@@ -111,7 +143,7 @@ class TestAConnectionThatIsLost:
         async with cutting_proxy(postgres_url) as proxy:
             store = await PostgresStore.open(proxy.url)
             await put_job(store, new_job("before"))
-            proxy.cut_at(COMMIT, Cut.AFTER)
+            proxy.cut_at(A, Cut.AFTER)
             proxy.refuses = True
 
             in_doubt = await commit(store, new_job("a"))
@@ -436,6 +468,7 @@ async def test_commits_are_durable_whatever_the_database_has_as_its_default(
     committing = store._committer._connection
     assert isinstance(committing, asyncpg.Connection)
     assert await committing.fetchval("SHOW synchronous_commit") == "on"
+    assert await committing.fetchval("SHOW transaction_isolation") == "read committed"
     job = await put_job(store, new_job("a"))
     assert isinstance(await commit(store, assigned(job)), Committed)
     await store.close()

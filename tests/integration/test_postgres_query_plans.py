@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from conformance.stores_under_test import assigned, new_job, put_jobs, spec
+from conformance.stores_under_test import assigned, new_job, put_job, put_jobs, spec
 from hodei.adapters.postgres import PostgresStore, job_list, job_reads
 from hodei.adapters.postgres.named_sql import load
 from hodei.adapters.postgres.parameters import Parameters
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.jobs.states import JobState
-from hodei.kernel.ids import WorkerId
+from hodei.kernel.ids import JobId, WorkerId
 from hodei.ports.stores import JobFilter, JobWrite
 from hodei.wire.ended_streams import ENDED_STATES
 
 READS = load("reads.sql")
 HISTORY = load("history.sql")
 LOGS = load("logs.sql")
-HEADS = load("writes.sql")["heads"]
+WRITES = load("writes.sql")
 JOBS = 3000
 NAMES = [f"job-{number}" for number in range(5)]
 STATEMENTS: dict[str, tuple[str, tuple[object, ...]]] = {
@@ -31,7 +31,7 @@ STATEMENTS: dict[str, tuple[str, tuple[object, ...]]] = {
     "due": (job_reads._DUE, (0, 10)),
     "next_due": (READS["next_due"], ()),
     "worker_by_id": (READS["worker_by_id"], ("w-1",)),
-    "heads": (HEADS, (NAMES, ["w-1"], "a server")),
+    "position_of": (WRITES["position_of"], ("job:job-1", 1, "", 1, b"", 0, "", "")),
     "what has ended": (HISTORY["ended"], (0, ENDED_STATES, 10)),
     "its removal": (HISTORY["remove"], (NAMES, ENDED_STATES, ["w-1"], 0)),
     "heads of output": (LOGS["heads"], (NAMES,)),
@@ -124,3 +124,32 @@ async def test_a_page_of_a_list_reads_only_what_it_needs(
     page = job_list._page(job_filter, parameters, 1_000_000, 10, 0)
 
     assert await scanned(connection, page, *parameters.values) == set()
+
+
+async def test_a_commit_touches_a_handful_of_rows_however_many_there_are(
+    connection: asyncpg.Connection, postgres_url: str
+):
+    store = await PostgresStore.open(postgres_url)
+    queued = [job for job in (await store.load_jobs(AMONG_THE_QUEUED)).values() if not job.current]
+    first, second = queued[:2]
+    await put_job(store, assigned(first))
+    committing = store._committer._connection
+    assert isinstance(committing, asyncpg.Connection)
+    before = await rows_read(committing)
+
+    await put_job(store, assigned(second))
+
+    assert await rows_read(committing) - before < 50
+    await store.close()
+
+
+AMONG_THE_QUEUED = [JobId(f"job-{number}") for number in range(900, 910)]
+
+
+async def rows_read(connection: asyncpg.Connection) -> int:
+    """Rows of tables that were scanned or fetched by an index, in this database."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return await connection.fetchval(
+        "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint"
+        " FROM pg_stat_user_tables WHERE NOT starts_with(relname, 'run')"
+    )

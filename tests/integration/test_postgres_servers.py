@@ -17,14 +17,15 @@ from conformance.stores_under_test import (
     put_jobs,
     spec,
 )
+from conformance.test_membership_conformance import entry as server_entry
 from dev_db import Cluster
-from hodei.adapters.postgres import PostgresStore
+from hodei.adapters.postgres import PostgresMembership, PostgresStore
 from hodei.domain.jobs import decide
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import RetryPolicy
-from hodei.kernel.ids import BEFORE_THE_FIRST
-from hodei.ports.stores import Batch, Committed, Conflict, StoredEvent
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position, ServerId
+from hodei.ports.stores import Batch, Committed, Conflict, JobWrite, OthersEvents, StoredEvent
 
 DEMAND = demand_id_of(spec())
 LONG_S = 60.0
@@ -132,6 +133,78 @@ class TestEvents:
 
 
 LONG_WRITE = "BEGIN; SELECT pg_current_xact_id(); SELECT pg_sleep(1); COMMIT"
+
+
+class TestACommit:
+    async def test_brings_along_what_others_have_stored_since_the_one_before(
+        self, postgres_url: str
+    ):
+        a, b = await two_members(postgres_url)
+        await put_job(a, new_job("first"))
+        others = await outcome_of(b, new_job("second"))
+        await put_job(b, new_job("third"))
+
+        brought = (await outcome_of(a, new_job("fourth"))).others
+
+        assert others.others is None  # b has not committed before: nobody knows what it has heard
+        assert brought is not None
+        assert (brought.after, brought.until) == (2, 6)
+        assert brought.events == tuple(await a.read_events(after=Position(2), limit=4))
+        nothing = (await outcome_of(a, new_job("fifth"))).others
+        assert nothing == OthersEvents(after=Position(8), until=Position(8), events=())
+        await close(a, b)
+
+    async def test_brings_nothing_along_where_it_would_be_much(self, postgres_url: str):
+        a, b = await two_members(postgres_url)
+        await put_job(a, new_job("first"))
+        await put_jobs(b, *(new_job(f"other-{number}") for number in range(251)))
+
+        assert (await outcome_of(a, new_job("second"))).others is None
+        last = (await outcome_of(a, new_job("third"))).others
+        assert last == OthersEvents(after=Position(506), until=Position(506), events=())
+        await close(a, b)
+
+    async def test_of_which_a_part_conflicts_is_stored_in_its_other_part(self, postgres_url: str):
+        a, b = await two_members(postgres_url)
+        job = await put_job(a, new_job("wanted"))
+        await put_job(a, new_job("before"))
+        await put_job(b, assigned(job))
+        batches = [(new_job("one"),), (assigned(job), new_job("two")), (new_job("three"),)]
+        outcomes: list[Committed | Conflict] = []
+
+        async def submit(jobs: tuple[JobWrite, ...]) -> None:
+            outcomes.append(await a.commit(Batch(at=NOON, jobs=jobs)))
+
+        async with asyncio.TaskGroup() as tasks:
+            for jobs in batches:
+                tasks.create_task(submit(jobs))
+
+        assert [each for each in outcomes if isinstance(each, Conflict)] == [
+            Conflict(streams=("job:wanted",))
+        ]
+        found = await a.load_jobs([JobId(each) for each in ("wanted", "one", "two", "three")])
+        assert set(found) == {"wanted", "one", "three"}
+        demands = await a.queued_demands()
+        assert [each.count for each in demands] == [3]
+        await close(a, b)
+
+
+async def two_members(url: str) -> list[PostgresStore]:
+    """Stores of servers that have joined."""
+    stores: list[PostgresStore] = []
+    for name in ("a", "b"):
+        me = ServerId(f"{name}-1")
+        membership = PostgresMembership(url, server=name)
+        await membership.join(server_entry(me, name), lease_s=60)
+        await membership.close()
+        stores.append(await PostgresStore.open(url, server=name, member=lambda me=me: me))
+    return stores
+
+
+async def outcome_of(store: PostgresStore, *jobs: JobWrite) -> Committed:
+    outcome = await store.commit(Batch(at=NOON, jobs=jobs))
+    assert isinstance(outcome, Committed)
+    return outcome
 
 
 class TestClaims:

@@ -28,7 +28,7 @@ class CuttingProxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks = TaskSet()
-        self._cut: tuple[Cut, bytes] | None = None
+        self._to_come: list[tuple[Cut, bytes]] = []
         self.cuts = 0
         """How often it has cut."""
         self.refuses = False
@@ -43,8 +43,8 @@ class CuttingProxy:
         return self._target._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
 
     def cut_at(self, word: bytes, cut: Cut) -> None:
-        """Cuts, once, when the client says `word`."""
-        self._cut = (cut, word)
+        """Cuts, once, when the client says `word` after what it was to be cut at before."""
+        self._to_come.append((cut, word))
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
@@ -71,8 +71,8 @@ class CuttingProxy:
         self._tasks.start(answers.forward(), name="answers")
         with suppress(ConnectionError):
             while data := await from_client.read(65536):
-                if self._cut is not None and self._cut[1] in data:
-                    cut, self._cut = self._cut[0], None
+                if self._to_come and self._to_come[0][1] in data:
+                    cut, _ = self._to_come.pop(0)
                     answers.are_dropped = True
                     if cut is Cut.AFTER:
                         to_server.write(data)

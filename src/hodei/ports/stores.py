@@ -82,10 +82,23 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OthersEvents:
+    """What others have stored: all that there is between two positions."""
+
+    after: Position
+    until: Position
+    events: tuple[StoredEvent, ...]
+    """In order. Positions that none of them has were given to a commit that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
     """The batch is durable."""
 
     events: tuple[StoredEvent, ...]
+    others: OthersEvents | None = None
+    """What others have stored between this commit and the one of this store before it; nothing where
+    the store does not bring it along, or it is much. Commits of one transaction say the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 import asyncpg
 import structlog
 
-from hodei.kernel.ids import ServerId
-from hodei.ports.stores import StoreUnavailableError
-from hodei.wire.store_group import GroupPlan, Head
+from hodei.kernel.ids import Position, ServerId
+from hodei.ports.stores import OthersEvents, StoreUnavailableError
 from hodei.wire.store_rows import PreparedBatch
 
-from .columns import write_arguments
+from .columns import COMMIT
 from .connection import LOST, Connection, translate
+from .event_reads import stored_events
 from .group_commits import GoneError, GroupCommits, LostError
 from .named_sql import load
+from .planning import Planned, Versions, assumed, plan
 
 log = structlog.get_logger()
 
@@ -26,20 +28,38 @@ _GROUP_ROWS: Final = 2000
 small ones behind it for longer than it must."""
 _PLANNED_INLINE: Final = 1000
 """Writes that are planned on the event loop, at about 5 µs each; more go to a thread."""
+_LOOKS: Final = 10
+"""Looks at what is stored before a group is given up: others change the same jobs between each look
+and the write that follows it, which they do not do for long."""
+_MOST_BROUGHT: Final = 500
+"""Positions: what others have stored beyond these is left to be read. The function knows it too."""
 _NO_MEMBER: Final = (
     "this server has lost its place among those that share the database, and may write nothing "
     "before it has joined them again"
 )
 
-Outcome = int | tuple[str, ...]
-"""The position of a batch's first event, or the streams that conflict."""
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A batch that is stored."""
+
+    position: int
+    """Of its first event."""
+    others: OthersEvents | None
+    """What other servers have stored before it."""
 
 
-class _Sent(NamedTuple):
-    """A group whose COMMIT was sent."""
+Outcome = Written | tuple[str, ...]
+"""That, or the streams that conflict."""
 
-    first_event: tuple[Any, ...]
-    outcomes: list[Outcome]
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What the database answers to a group that it takes."""
+
+    position: int
+    """The last before the group's own."""
+    others: OthersEvents | None
 
 
 class NoMemberError(StoreUnavailableError):
@@ -68,6 +88,8 @@ class Committer(GroupCommits[PreparedBatch, Outcome]):
         member: Callable[[], ServerId | None] | None,
     ) -> None:
         self._member = member
+        self._heard: int | None = None
+        """Up to here, what others have stored was brought along."""
         name = "hodei-postgres-committer"
         super().__init__(connection, connect, url, name=name, most=_GROUP_ROWS)
 
@@ -80,7 +102,9 @@ class Committer(GroupCommits[PreparedBatch, Outcome]):
         Raises:
             GoneError: There is no connection, or the second was lost too.
         """
-        attempt = _Attempt(batches, self._member_now())
+        # A server that is alone with its database hears of no others.
+        heard = None if self._member is None else self._heard
+        attempt = _Attempt(batches, self._member_now(), heard)
         try:
             return await self._try(attempt)
         except LostError as lost:
@@ -100,7 +124,7 @@ class Committer(GroupCommits[PreparedBatch, Outcome]):
     async def _try(self, attempt: "_Attempt") -> list[Outcome]:
         connection = await self._connected(attempt.doubt)
         try:
-            return await attempt.run(connection)
+            outcomes = await attempt.run(connection)
         except (asyncpg.PostgresError, *LOST) as error:
             failure = translate(error, self._url)
             if await _rolled_back(connection, error):
@@ -113,15 +137,28 @@ class Committer(GroupCommits[PreparedBatch, Outcome]):
             # Whatever it was, this connection is in the middle of something.
             self._drop(connection)
             raise
+        self._heard = attempt.end or self._heard
+        return outcomes
 
 
 class _Attempt:
-    """A group on its way into the database, on one connection or on the next."""
+    """A group on its way into the database, on one connection or on the next.
 
-    def __init__(self, batches: Sequence[PreparedBatch], member: ServerId | None) -> None:
+    Mostly one call: it takes what is stored to be what the batches expect, and the database looks
+    whether it is (docs/adr/0014).
+    """
+
+    def __init__(
+        self, batches: Sequence[PreparedBatch], member: ServerId | None, heard: int | None
+    ) -> None:
         self._batches = batches
         self._member = member
-        self._sent: _Sent | None = None
+        self._heard = heard
+        self._is_large = sum(map(_size, batches)) > _PLANNED_INLINE
+        self._sent: Planned | None = None
+        """What may be stored."""
+        self.end: int | None = None
+        """The last position that it was given."""
 
     @property
     def doubt(self) -> str:
@@ -130,56 +167,106 @@ class _Attempt:
 
     async def run(self, connection: Connection) -> list[Outcome]:
         """Commits, unless an earlier run turns out to have done so."""
+        if (sent := self._sent) is None:
+            return await self._write(connection, is_within=False)
         await connection.execute(_SQL["begin"])
-        if self._sent is not None:
-            # The lock is here, so that the lost session's transaction is over: it is there or not.
-            if await connection.fetchval(_SQL["is_stored"], *self._sent.first_event):
-                await connection.execute("ROLLBACK")
-                return self._sent.outcomes
-            self._sent = None
-        plan = await self._empty_plan(connection)
-        outcomes, writes = await self._planned(connection, plan)
-        for arguments in writes:
-            await connection.execute(_SQL["write"], *arguments)
-        if plan.events:
-            self._sent = _Sent(plan.events[0], outcomes)
-        await connection.execute("COMMIT")
-        return outcomes
-
-    async def _empty_plan(self, connection: Connection) -> GroupPlan:
-        heads: dict[str, dict[str, Head]] = {"job": {}, "worker": {}}
-        last_position = 0
-        is_member = self._member is None
-        job_ids = [job.row.id for batch in self._batches for job in batch.jobs]
-        worker_ids = [worker.row.id for batch in self._batches for worker in batch.workers]
-        for kind, id_, *head in await connection.fetch(
-            _SQL["heads"], job_ids, worker_ids, self._member
-        ):
-            if kind == "last":
-                last_position = head[0]
-            elif kind == "member":
-                is_member = True
-            else:
-                heads[kind][id_] = Head(*head)
-        if not is_member:
+        if self._is_large:
+            await connection.execute(_SQL["wait_longer"])
+        # The lock is here, so that the lost session's transaction is over: it is there or not.
+        _, *event = sent.first_event or (0,)
+        first = await connection.fetchval(_SQL["position_of"], *event) if event else None
+        if first is not None:
             await connection.execute("ROLLBACK")
+            return self._outcomes(sent, _Begun(first - 1, None))
+        self._sent = None
+        return await self._write(connection, is_within=True)
+
+    async def _write(self, connection: Connection, *, is_within: bool) -> list[Outcome]:
+        """Writes what no version stands against.
+
+        Args:
+            connection: To the database.
+            is_within: Whether a transaction has begun, which has the lock. It ends it.
+        """
+        versions = assumed(self._batches)
+        for _ in range(_LOOKS):
+            planned = await self._planned(versions)
+            if not planned.calls:
+                break
+            if len(planned.calls) > 1 and not is_within:
+                await connection.execute(_SQL["begin"])
+            is_one_call = not connection.is_in_transaction()
+            if is_one_call:
+                self._sent = planned
+            answer = await self._begun(connection, planned)
+            if isinstance(answer, _Begun):
+                await self._finish(connection, planned, answer, is_one_call=is_one_call)
+                return self._outcomes(planned, answer)
+            self._sent = None
+            if not is_within:
+                # Others may go on while it is planned anew.
+                await _leave(connection)
+            versions = answer
+        else:
+            await _leave(connection)
+            raise StoreUnavailableError("others change the same jobs all the time: try again")
+        await _leave(connection)
+        return self._outcomes(planned, _Begun(0, None))
+
+    async def _begun(self, connection: Connection, planned: Planned) -> _Begun | Versions:
+        """Writes the first part of it; or says what is stored instead, and nothing is written."""
+        call = planned.calls[0]
+        arguments = call.arguments(begun=None, member=self._member, heard=self._heard)
+        rows = await connection.fetch(COMMIT, *arguments)
+        if rows and rows[0]["kind"] == "no member":
+            await _leave(connection)
             raise NoMemberError(_NO_MEMBER)
-        return GroupPlan(last_position=last_position, jobs=heads["job"], workers=heads["worker"])
+        if rows and rows[0]["kind"] == "begun":
+            position = rows[0]["position"]
+            return _Begun(position, self._others(position, rows[1:]))
+        stored = {
+            kind: dict.fromkeys(call.facts[at], 0) for kind, at in (("job", 0), ("worker", 2))
+        }
+        for row in rows:
+            stored[row["kind"]][row["stream"]] = row["version"]
+        return Versions(stored["job"], stored["worker"])
 
-    async def _planned(
-        self, connection: Connection, plan: GroupPlan
-    ) -> tuple[list[Outcome], list[list[Any]]]:
-        """The outcome of each batch, and the arguments of each `write`."""
+    async def _finish(
+        self, connection: Connection, planned: Planned, begun: _Begun, *, is_one_call: bool
+    ) -> None:
+        for call in planned.calls[1:]:
+            arguments = call.arguments(begun=begun.position, member=None, heard=None)
+            await connection.execute(COMMIT, *arguments)
+        if not is_one_call:
+            self._sent = planned
+            await connection.execute("COMMIT")
 
-        def add_all() -> tuple[list[Outcome], list[list[Any]]]:
-            before = plan.last_position
-            outcomes: list[Outcome] = [plan.add(each) for each in self._batches]
-            return outcomes, list(write_arguments(plan, last_position=before))
+    async def _planned(self, versions: Versions) -> Planned:
+        if self._is_large:
+            return await asyncio.to_thread(plan, self._batches, versions)
+        return plan(self._batches, versions)
 
-        if sum(map(_size, self._batches)) <= _PLANNED_INLINE:
-            return add_all()
-        await connection.execute(_SQL["wait_longer"])
-        return await asyncio.to_thread(add_all)
+    def _others(self, until: int, rows: Sequence[asyncpg.Record]) -> OthersEvents | None:
+        if self._heard is None or until - self._heard > _MOST_BROUGHT:
+            return None
+        events = stored_events(row[1:] for row in rows)
+        return OthersEvents(
+            after=Position(self._heard), until=Position(until), events=tuple(events)
+        )
+
+    def _outcomes(self, planned: Planned, begun: _Begun) -> list[Outcome]:
+        if planned.calls:
+            self.end = begun.position + planned.calls[0].given
+        return [
+            Written(begun.position + each, begun.others) if isinstance(each, int) else each
+            for each in planned.outcomes
+        ]
+
+
+async def _leave(connection: Connection) -> None:
+    """Undoes what was begun, if anything was."""
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
 
 
 async def _rolled_back(connection: Connection, error: Exception) -> bool:

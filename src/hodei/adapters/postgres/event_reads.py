@@ -1,9 +1,7 @@
 """Reads of events."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
-
-import asyncpg
+from typing import Any, Final
 
 from hodei.kernel.ids import Position
 from hodei.ports.stores import StoredEvent
@@ -33,7 +31,7 @@ async def last_position(readers: Readers) -> Position:
     return Position(await readers.value(_SQL["last_position"]))
 
 
-def stored_events(rows: Iterable[asyncpg.Record]) -> list[StoredEvent]:
+def stored_events(rows: Iterable[Iterable[Any]]) -> list[StoredEvent]:
     """Rows of `events` as events."""
     return [
         StoredEvent(

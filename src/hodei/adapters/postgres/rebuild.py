@@ -8,7 +8,7 @@ import asyncpg
 from hodei.wire.store_group import GroupPlan
 from hodei.wire.store_history import put_history
 
-from .columns import write_arguments
+from .columns import COMMIT, calls
 from .connection import Connection, connect, translated_errors
 from .event_reads import stored_events
 from .named_sql import load
@@ -66,8 +66,9 @@ async def _streams(connection: Connection) -> AsyncIterator[list[asyncpg.Record]
 
 
 async def _write(connection: Connection, plan: GroupPlan) -> None:
-    for arguments in write_arguments(plan, last_position=0):
-        await connection.execute(_WRITES["write"], *arguments)
+    for call in calls(plan, jobs={}, workers={}):
+        # Its positions are those of the events that are there.
+        await connection.execute(COMMIT, *call.arguments(begun=0, member=None, heard=None))
 
 
 def _new_plan() -> GroupPlan:

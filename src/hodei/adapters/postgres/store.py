@@ -23,7 +23,7 @@ from hodei.ports.stores import (
 from hodei.wire.store_rows import committed_events, prepare
 
 from . import event_reads, history, job_list, job_reads, provider_rows, schema, worker_reads
-from .committer import Committer
+from .committer import Committer, Written
 from .connection import Connection, connect, translated_errors
 from .reader import Readers
 from .session_names import session_name
@@ -95,11 +95,13 @@ class PostgresStore:
         is_small = len(batch.jobs) + len(batch.workers) <= _MADE_INLINE
         prepared = prepare(batch) if is_small else await asyncio.to_thread(prepare, batch)
         outcome = await self._committer.write(prepared)
-        if not isinstance(outcome, int):
+        if not isinstance(outcome, Written):
             return Conflict(streams=outcome)
         if is_small:
-            return Committed(events=committed_events(batch, outcome))
-        return Committed(events=await asyncio.to_thread(committed_events, batch, outcome))
+            events = committed_events(batch, outcome.position)
+        else:
+            events = await asyncio.to_thread(committed_events, batch, outcome.position)
+        return Committed(events=events, others=outcome.others)
 
     async def read_events(
         self, *, after: Position, limit: int, streams: Sequence[str] = ()
