@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hodei.adapters.memory import MemoryCluster, MemoryStore
-from hodei.kernel.ids import ServerId
+from hodei.kernel.ids import Position, ServerId
 from hodei.ports.signals import Listener, Topic
-from hodei.ports.stores import Batch, Committed, Conflict, StoreUnavailableError
+from hodei.ports.stores import Batch, Committed, Conflict, OthersEvents, StoreUnavailableError
 from support.chance import JumpingClock
 
 
@@ -19,6 +20,8 @@ class Air:
         self.cluster = MemoryCluster(self.clock)
         self.is_silent = False
         """Whether hints are lost."""
+        self.brings_along = True
+        """Whether a commit brings along what others have stored."""
         self._all: list[AirSignals] = []
 
     def signals(self) -> "AirSignals":
@@ -56,12 +59,13 @@ class AirSignals:
 
 
 class MembersStore:
-    """A store that commits for members only, as that on PostgreSQL does."""
+    """A store that commits for members only and brings along what others do, as on PostgreSQL."""
 
     def __init__(self, store: MemoryStore, air: Air, member: Callable[[], ServerId | None]) -> None:
         self._store = store
         self._air = air
         self._member = member
+        self._heard: Position | None = None
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
         return getattr(self._store, name)
@@ -70,4 +74,15 @@ class MembersStore:
         member = self._member()
         if member is None or not self._air.cluster.is_member(member):
             raise StoreUnavailableError("this server is no member")
-        return await self._store.commit(batch)
+        outcome = await self._store.commit(batch)
+        if isinstance(outcome, Conflict) or not self._air.brings_along:
+            return outcome
+        return replace(outcome, others=await self._others_before(outcome))
+
+    async def _others_before(self, outcome: Committed) -> OthersEvents | None:
+        heard, self._heard = self._heard, outcome.events[-1].position
+        until = Position(outcome.events[0].position - 1)
+        if heard is None or heard > until:
+            return None
+        others = tuple(each for each in self._store._events if heard < each.position <= until)
+        return OthersEvents(after=heard, until=until, events=others)

@@ -1,7 +1,7 @@
 """Queued jobs go to free slots: the right ones, in the right order, each once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -13,6 +13,7 @@ from hodei.domain.placement.taints import Taint
 from hodei.kernel.ids import JobId
 from hodei.ports.stores import Batch, StoreUnavailableError
 from support.builders import result, spec, started
+from support.flaky import FlakyStore
 from support.plane import Agent, Plane, running
 
 
@@ -385,3 +386,51 @@ async def test_hundreds_of_jobs_on_many_workers_are_each_assigned_once(plane: Pl
     sent = [job_id for agent in agents for job_id in runs(agent)]
     assert sorted(sent) == sorted(done)
     assert all(job.state is JobState.SUCCEEDED for job in await plane.jobs())
+
+
+@pytest.fixture
+def claims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many jobs each read of the queue asked for."""
+    asked: list[int] = []
+    claimable = FlakyStore.claimable
+
+    async def counting(store: FlakyStore, demand_ids: Sequence[str], *, limit: int) -> list[Job]:
+        asked.append(limit)
+        return await claimable(store, demand_ids, limit=limit)
+
+    monkeypatch.setattr(FlakyStore, "claimable", counting)
+    return asked
+
+
+async def run_one_after_the_other(plane: Plane, agent: Agent, *ids: str) -> None:
+    for job_id in ids:
+        await plane.settle()
+        await finish(plane, agent, job_id)
+
+
+async def test_a_shared_queue_of_short_jobs_is_not_read_for_each(
+    monkeypatch: pytest.MonkeyPatch, claims: list[int]
+) -> None:
+    monkeypatch.setattr("hodei.application.read_ahead._WITHIN_S", 1000)
+    monkeypatch.setattr("hodei.application.dispatch.RESERVED_S", 1000)
+    async with running(Plane(read_ahead=0)) as plane:
+        agent = await plane.static_agent(slots=1)
+        await plane.submit(*[spec()] * 9, ids=tuple("123456789"))
+        plane.dispatcher.look_anew()
+        await run_one_after_the_other(plane, agent, *"123456789")
+        assert runs(agent) == list("123456789")
+    # Each time as many more as were given away by then.
+    assert len(claims) < 6
+
+
+async def test_what_was_read_ahead_is_not_given_away_once_others_may_have_it(
+    monkeypatch: pytest.MonkeyPatch, claims: list[int]
+) -> None:
+    monkeypatch.setattr("hodei.application.read_ahead._WITHIN_S", 1000)
+    monkeypatch.setattr("hodei.application.dispatch.RESERVED_S", -1)
+    async with running(Plane(read_ahead=0)) as plane:
+        agent = await plane.static_agent(slots=1)
+        await plane.submit(*[spec()] * 300, ids=tuple(map(str, range(300))))
+        plane.dispatcher.look_anew()
+        await run_one_after_the_other(plane, agent, *"012345")
+    assert len(claims) > 5

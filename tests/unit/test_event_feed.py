@@ -16,6 +16,7 @@ from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.states import JobState
 from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import BEFORE_THE_FIRST, FencingToken, JobId, Position, WorkerId
+from hodei.ports.signals import Topic
 from hodei.ports.stores import Batch, Committed, Conflict, StoredEvent
 from support.builders import TRUE
 from support.chance import NOON
@@ -111,6 +112,119 @@ async def test_an_own_commit_is_told_after_what_others_committed_before_it(
     # No hint has come: the gap before its own event has told it.
     assert [each.stream for each in heard] == ["job:a", "job:a", "job:b", "job:b"]
     assert b.journal.position == 4
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of the store: events, and jobs."""
+    asked: list[str] = []
+    read_events, load_jobs = MemoryStore.read_events, MemoryStore.load_jobs
+
+    async def reading(
+        store: MemoryStore, *, after: Position, limit: int, streams: Sequence[str] = ()
+    ) -> list[StoredEvent]:
+        asked.append("events")
+        return await read_events(store, after=after, limit=limit, streams=streams)
+
+    async def loading(store: MemoryStore, ids: Sequence[JobId]) -> dict[JobId, Job]:
+        asked.append("jobs")
+        return await load_jobs(store, ids)
+
+    monkeypatch.setattr(MemoryStore, "read_events", reading)
+    monkeypatch.setattr(MemoryStore, "load_jobs", loading)
+    return asked
+
+
+async def test_what_a_commit_brings_along_is_told_before_it_and_not_read(
+    pair: tuple[Plane, Plane], air: Air, reads: list[str]
+) -> None:
+    a, b = pair
+    air.is_silent = True
+    heard = heard_by(b)
+    await _commit_blindly(b, "first")
+    await _commit_blindly(a, "second")
+    await assign(a, JobId("second"))
+    reads.clear()
+    await _commit_blindly(b, "third")
+    assert [each.position for each in heard] == [1, 2, 3, 4, 5, 6, 7]
+    # Nor is the job that the other has assigned: it was heard from its first event on.
+    assert reads == []
+    assert b.journal.held == a.journal.held != {}
+
+
+async def test_what_is_not_brought_along_is_read(
+    pair: tuple[Plane, Plane], air: Air, reads: list[str]
+) -> None:
+    a, b = pair
+    air.is_silent, air.brings_along = True, False
+    heard = heard_by(b)
+    await _commit_blindly(b, "first")
+    await _commit_blindly(a, "second")
+    reads.clear()
+    await _commit_blindly(b, "third")
+    assert [each.position for each in heard] == [1, 2, 3, 4, 5, 6]
+    assert reads == ["events"]
+
+
+async def test_a_hint_at_what_was_told_leads_to_no_read(
+    pair: tuple[Plane, Plane], air: Air, reads: list[str]
+) -> None:
+    _, b = pair
+    air.is_silent = True
+    await _commit_blindly(b, "first")
+    assert b.signals is not None
+    reads.clear()
+    b.signals.hear(Topic.EVENTS, ["1", "2"])
+    await b.settle()
+    assert reads == []
+    b.signals.hear(Topic.EVENTS, ["3"])
+    await b.settle()
+    assert reads == ["events"]
+    # Nothing was there: it is not looked for again and again.
+    await _commit_blindly(b, "second")
+    await b.settle()
+    assert reads == ["events"]
+
+
+async def test_a_hint_that_comes_while_a_commit_is_under_way_waits_for_it(
+    pair: tuple[Plane, Plane], air: Air, reads: list[str]
+) -> None:
+    a, b = pair
+    await _commit_blindly(b, "first")
+    await a.settle()
+    reads.clear()
+    answer = asyncio.Event()
+
+    async def hold_the_second(batch: Batch) -> None:
+        if batch.jobs[0].after.id == "second":
+            await answer.wait()
+
+    a.shared_store.before_commit = hold_the_second
+    b.run(_commit_blindly(b, "second"))
+    await b.settle()
+    await _commit_blindly(a, "third")
+    await a.settle()
+    assert reads == []
+    air.is_silent = True
+    answer.set()
+    await b.settle()
+    assert reads == []
+    assert b.journal.position == 6
+
+
+async def test_a_job_from_before_a_server_began_is_read_when_others_take_it(
+    pair: tuple[Plane, Plane], air: Air, reads: list[str]
+) -> None:
+    a, _ = pair
+    await _commit_blindly(a, "early")
+    late = Plane(air=air, name="c", beside=a)
+    await late.load()
+    reads.clear()
+    await assign(a, JobId("early"))
+    await a.settle()
+    assert late.journal.held == a.journal.held != {}
+    assert "jobs" in reads
+    await late.close()
 
 
 async def test_a_decision_on_what_is_a_moment_behind_is_made_again(
@@ -275,8 +389,8 @@ async def test_a_feed_that_ends_keeps_nobody_waiting(
         await task
 
 
-async def _commit_blindly(plane: Plane) -> None:
-    events = decide.submit(JobId("b"), TRUE, queued_by="me", now=NOON)
+async def _commit_blindly(plane: Plane, job_id: str = "b") -> None:
+    events = decide.submit(JobId(job_id), TRUE, queued_by="me", now=NOON)
     await plane.journal.commit(at=NOON, jobs=[job_write(None, events, NOON)])
 
 
@@ -317,6 +431,7 @@ async def test_whatever_fails_each_server_tells_everything_once_and_in_order(
     for number in range(30):
         chance.choice(planes).run(live(JobId(f"job-{number}")))
         air.is_silent = chance.random() < 0.3
+        air.brings_along = chance.random() < 0.7
         await something_fails(a, chance.randrange(5))
     await a.settle()
     a.shared_store.failures = a.shared_store.unknown = a.shared_store.read_failures = 0

@@ -111,3 +111,31 @@ def test_what_waits_is_told_by_demand_in_the_order_of_the_queue() -> None:
     large = Resources(cpu_millicores=4000)
     head = whole(job("a"), job("b", resources=large), job("c"))
     assert [(each.count, each.first_job) for each in head.waiting()] == [(2, "a"), (1, "b")]
+
+
+def front(*jobs: Job) -> QueueHead:
+    """With more behind it."""
+    head = QueueHead()
+    head.begin_read()
+    head.fill(jobs, is_whole=False)
+    return head
+
+
+def test_what_others_queue_behind_the_front_leaves_it_as_it_is() -> None:
+    head = front(job("first", age_s=9), job("second", age_s=5))
+    head.come(job("theirs", age_s=1))
+    assert names(head) == ["first", "second"]
+    assert head.is_stale
+
+
+def test_what_others_queue_before_the_end_of_the_front_makes_it_unknown() -> None:
+    for theirs in (job("older", age_s=7), job("high", priority=Priority.HIGH)):
+        head = front(job("first", age_s=9), job("second", age_s=5))
+        head.come(theirs)
+        assert (names(head), head.is_whole, head.is_stale) == ([], False, True)
+
+
+def test_what_others_queue_makes_a_whole_queue_unknown() -> None:
+    head = whole(job("first", age_s=9))
+    head.come(job("theirs"))
+    assert (names(head), head.is_whole, head.is_stale) == ([], False, True)

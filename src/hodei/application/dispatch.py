@@ -19,6 +19,7 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write, worker_write
 from hodei.application.links import Run
 from hodei.application.queue_head import QueuedJob, QueueHead
+from hodei.application.read_ahead import RESERVED_S, ReadAhead
 from hodei.domain.jobs import decide
 from hodei.domain.jobs.events import JobAssigned, JobEvent
 from hodei.domain.jobs.job import Job
@@ -67,8 +68,7 @@ class Dispatcher:
         fleet: The workers.
         ids: Draws tokens.
         on_waiting: Is told what no free slot took.
-        read_ahead: Jobs to read from the store beyond those that free slots take. Nothing where
-            several servers share the queue: what one reads, the others pass over for a while.
+        read_ahead: See `ReadAhead`.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class Dispatcher:
         self._fleet = fleet
         self._ids = ids
         self._on_waiting = on_waiting
-        self._read_ahead = read_ahead
+        self._read_ahead = ReadAhead(read_ahead)
+        self._reserved_until = float("-inf")
         self._orphans = GiveBackOrphans(journal=journal, fleet=fleet, ids=ids)
         self._wake = Wake()
         self._head = QueueHead()
@@ -96,7 +97,9 @@ class Dispatcher:
         self._some_are_reserved = False
         self._may_be_orphans = False
         self._fits = Fits()
-        journal.watch_queue(see=self._head.see, lose_track=self.look_anew, leave=self._leave)
+        journal.watch_queue(
+            see=self._head.see, lose_track=self.look_anew, leave=self._leave, come=self._come
+        )
 
     def notify(self) -> None:
         """Says that jobs or slots may have come."""
@@ -110,6 +113,10 @@ class Dispatcher:
     def _leave(self, job_id: JobId) -> None:
         if self._head.leave(job_id):
             self._wake.notify()
+
+    def _come(self, job: Job) -> None:
+        self._head.come(job)
+        self._wake.notify()
 
     async def run(self) -> None:
         """Assigns until it is cancelled."""
@@ -163,11 +170,14 @@ class Dispatcher:
     def _check_head(self) -> None:
         """Lets go of the head when workers came, went or changed since it was read.
 
-        What only these could run may be missing in it.
+        What only these could run may be missing in it. So too once others may take what is in it.
         """
         linked = [each.worker for each in self._fleet.members() if each.link]
         workers = [(each.id, each.version) for each in linked]
-        if workers != self._workers and not self._head.is_whole:
+        are_others_by_now = (
+            not self._read_ahead.fixed and asyncio.get_running_loop().time() > self._reserved_until
+        )
+        if (workers != self._workers or are_others_by_now) and not self._head.is_whole:
             self._head.clear()
         self._workers = workers
 
@@ -213,7 +223,10 @@ class Dispatcher:
             demands = await self._jobs.queued_demands()
             free = self._free_slots()
             wanted = self._wanted(demands, free, passed_over)
-            limit = min(_MOST_AT_ONCE, len(free)) + self._read_ahead
+            began = asyncio.get_running_loop().time()
+            self._reserved_until = began + RESERVED_S
+            ahead = self._read_ahead.jobs(began)
+            limit = min(_MOST_AT_ONCE, len(free)) + ahead
             claimed = await self._jobs.claimable(wanted, limit=limit) if wanted else []
             queued = sum(each.count for each in demands)
             self._head.fill(claimed, is_whole=queued <= len(claimed))
@@ -224,7 +237,7 @@ class Dispatcher:
             passed_over |= left.keys()
             if self._head.is_whole or not claimed or not self._free_slots():
                 break
-        if not self._head.is_whole and (passed_over - left.keys() or not self._read_ahead):
+        if not self._head.is_whole and (passed_over - left.keys() or not ahead):
             # It left out what had no room, or others may take it.
             self._head.clear()
         # Only a queue that is too long to be at hand is looked at again and again.
@@ -236,10 +249,10 @@ class Dispatcher:
         self, demands: Sequence[QueuedDemand], free: FreeSlots, passed_over: set[DemandKey]
     ) -> list[str]:
         """The demands of which jobs are worth reading, by their ids."""
-        if not passed_over and sum(each.count for each in demands) <= self._read_ahead:
+        if not passed_over and sum(each.count for each in demands) <= self._read_ahead.fixed:
             return [each.demand_id for each in demands]
         candidates = free.members()
-        if candidates and self._read_ahead and not passed_over:
+        if candidates and self._read_ahead.fixed and not passed_over:
             candidates = [member for member in self._fleet.members() if member.link is not None]
         return [
             each.demand_id
@@ -290,6 +303,7 @@ class Dispatcher:
                 self._head.drop([job.id for job, _ in left if f"job:{job.id}" in moved_on])
                 left = [(job, m) for job, m in left if f"job:{job.id}" not in moved_on]
                 continue
+            self._read_ahead.note(len(left), asyncio.get_running_loop().time())
             if any(self._fleet.get(member.worker.id) is not member for _, member in left):
                 await self._orphans.give_back()
             return

@@ -1,8 +1,9 @@
 """Tells the bus what is stored: every event once, in the order of the store, whoever stored it.
 
-What this server commits is told at once, out of its hands. What it misses is read: events of other
-servers, and those of its own commits whose answer was lost. Positions say which is which: where an
-own event is not the next one after what was told, something before it has not been heard of.
+What this server commits is told at once, out of its hands. What it misses is brought along by the
+commit, or read: events of other servers, and those of its own commits whose answer was lost. Positions
+say which is which: where an own event is not the next one after what was told, something before it
+has not been heard of.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import BEFORE_THE_FIRST, Position
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.signals import Signals, Topic
-from hodei.ports.stores import EventStore, StoredEvent, StoreUnavailableError
+from hodei.ports.stores import EventStore, OthersEvents, StoredEvent, StoreUnavailableError
 
 log = structlog.get_logger()
 
@@ -67,10 +68,14 @@ class EventFeed:
         self._held = held
         self._signals = signals
         if signals is not None:
-            signals.listen(Topic.EVENTS, lambda _: self.look())
+            signals.listen(Topic.EVENTS, self._hear)
         self._told = BEFORE_THE_FIRST
         self._own: dict[Position, _Own] = {}
         """What waits for events before it, by its first position."""
+        self._brought: list[OthersEvents] = []
+        """What own commits have brought along, in order, and was not told yet."""
+        self._hinted = BEFORE_THE_FIRST
+        """Others have said that something is stored at this position."""
         self._under_way = 0
         self._looks = 0
         """How often it was said that something may be stored that was not told."""
@@ -116,19 +121,27 @@ class EventFeed:
             raise
         finally:
             self._under_way -= 1
-            if not self._under_way and self._own:
+            if not self._under_way and self._must_read():
                 self._catch_up_soon()
 
-    async def tell(self, events: Sequence[StoredEvent], jobs: Sequence[Job]) -> None:
+    async def tell(
+        self,
+        events: Sequence[StoredEvent],
+        jobs: Sequence[Job],
+        others: OthersEvents | None = None,
+    ) -> None:
         """Tells what this server has committed; returns once it is told, and all before it.
 
         Args:
             events: Of one commit.
             jobs: Those that the events are of, after them.
+            others: What the commit has brought along.
         """
         own = _Own(events, jobs)
         if self._signals is not None:
-            self._signals.send(Topic.EVENTS)
+            self._signals.send(Topic.EVENTS, [str(events[-1].position)])
+        if others is not None and others.until > self._told:
+            self._brought.append(others)
         if events[0].position == self._told + 1 and not self._catching_up.locked():
             self._publish_own(own)
             self._publish_next()
@@ -180,12 +193,31 @@ class EventFeed:
                     self._answered_looks = looks
                 self._publish_next()
 
+    def _hear(self, names: Sequence[str]) -> None:
+        if not names:
+            self.look()
+            return
+        self._hinted = max(self._hinted, *(Position(int(name)) for name in names))
+        if self._is_hinted():
+            self._catch_up_soon()
+
+    def _is_hinted(self) -> bool:
+        # A commit that is under way brings it along, or ends soon.
+        return self._hinted > self._told and not self._under_way
+
     def _must_read(self) -> bool:
         is_gap_of_others = bool(self._own) and (self._signals is not None or not self._under_way)
-        return self._looks > self._answered_looks or is_gap_of_others
+        return self._looks > self._answered_looks or is_gap_of_others or self._is_hinted()
 
     async def _read_on(self) -> bool:
         """Tells a page of what comes next in the store; returns whether that was the last."""
+        if (brought := self._next_brought()) is not None:
+            news = [each for each in brought.events if each.position > self._told]
+            await self._held.follow(news)
+            self._told = brought.until
+            self._bus.publish(news)
+            return False
+        hinted = self._hinted
         gap = min(self._own, default=self._told + _PAGE + 1) - self._told - 1
         limit = min(_PAGE, gap)
         page = await self._store.read_events(after=self._told, limit=limit)
@@ -199,7 +231,16 @@ class EventFeed:
         elif page and until is not None:
             # Positions before an own event that nothing has: they were given to a commit that failed.
             self._told = Position(until - 1)
-        return len(page) < limit
+        is_last = len(page) < limit
+        if is_last and hinted == self._hinted:
+            # It may have been deleted since.
+            self._hinted = BEFORE_THE_FIRST
+        return is_last
+
+    def _next_brought(self) -> OthersEvents | None:
+        """What was brought along and comes next; what was told meanwhile is let go of."""
+        self._brought = [each for each in self._brought if each.until > self._told]
+        return next((each for each in self._brought if each.after <= self._told), None)
 
     def _publish_next(self) -> None:
         """Tells own events for as long as nothing is missing before them."""

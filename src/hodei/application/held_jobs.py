@@ -1,4 +1,8 @@
-"""The jobs that workers hold, kept at hand: what every result, log chunk and order looks at."""
+"""The jobs that workers hold, kept at hand: what every result, log chunk and order looks at.
+
+Where several servers share the store, jobs that wait are kept too: most of what others do to a job is
+known then without a read.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,20 +21,30 @@ from hodei.ports.stores import JobStore, StoredEvent
 
 _MOST_LOADED: Final = 5000
 """Jobs in one read; a store takes twice as many."""
+_MOST_WAITING: Final = 5000
+"""Waiting jobs that are kept, some kilobytes each; those beyond are read when others take them."""
 _STAY_HELD: Final = (JobAssigned, JobAccepted, JobCancelRequested)
 """After any other event of a job nobody holds it."""
 
 
 class HeldJobs:
-    """The jobs in ASSIGNED or RUNNING. Never ahead of the store."""
+    """The jobs in ASSIGNED or RUNNING. Never ahead of the store.
 
-    def __init__(self, store: JobStore) -> None:
+    Args:
+        store: Where they are.
+        is_shared: Whether others write to it too.
+    """
+
+    def __init__(self, store: JobStore, *, is_shared: bool) -> None:
         self._store = store
+        self._most_waiting = _MOST_WAITING if is_shared else 0
+        self._waiting: dict[JobId, Job] = {}
         self.by_id: dict[JobId, Job] = {}
         """As they are stored. Read only; the same mapping for good."""
         self._see: list[Callable[[Job], None]] = []
         self._lose_track: list[Callable[[], None]] = []
         self._leave: list[Callable[[JobId], None]] = []
+        self._come: list[Callable[[Job], None]] = []
 
     def listen(
         self,
@@ -38,6 +52,7 @@ class HeldJobs:
         see: Callable[[Job], None],
         lose_track: Callable[[], None],
         leave: Callable[[JobId], None],
+        come: Callable[[Job], None],
     ) -> None:
         """Tells somebody who keeps other jobs at hand.
 
@@ -46,10 +61,12 @@ class HeldJobs:
             lose_track: Is called when jobs were queued that nobody has seen: by others, or by a
                 commit whose answer was lost.
             leave: Is given jobs that others have taken from the queue, unless they are seen.
+            come: Is given jobs that others have queued, where it is known how they are.
         """
         self._see.append(see)
         self._lose_track.append(lose_track)
         self._leave.append(leave)
+        self._come.append(come)
 
     async def load(self) -> None:
         """Takes what is stored."""
@@ -61,6 +78,7 @@ class HeldJobs:
             self.by_id[job.id] = job
         else:
             self.by_id.pop(job.id, None)
+        self._keep_waiting(job)
         for see in self._see:
             see(job)
 
@@ -87,35 +105,67 @@ class HeldJobs:
             StoreUnavailableError: They cannot be read now; call it again.
         """
         unknown: dict[JobId, None] = {}
-        are_queued = False
+        is_track_lost = False
         for stored in events:
             kind, _, name = stored.stream.partition(":")
-            if kind == "job" and not self._evolve(JobId(name), stored):
-                if isinstance(stored.event, _STAY_HELD):
-                    unknown[JobId(name)] = None
-                else:
-                    unknown.pop(JobId(name), None)
-                if isinstance(stored.event, JobQueued):
-                    are_queued = True
-                else:
-                    for leave in self._leave:
-                        leave(JobId(name))
+            if kind != "job" or self._evolve(JobId(name), stored):
+                continue
+            job = self._evolve_waiting(JobId(name), stored)
+            if job is not None:
+                self._tell_of(job, stored)
+                continue
+            if isinstance(stored.event, _STAY_HELD):
+                unknown[JobId(name)] = None
+            else:
+                unknown.pop(JobId(name), None)
+            if isinstance(stored.event, JobQueued):
+                is_track_lost = True
+            else:
+                self._tell_left(JobId(name))
         await self._load(list(unknown))
-        if are_queued:
+        if is_track_lost:
             for lose_track in self._lose_track:
                 lose_track()
 
+    def _tell_of(self, job: Job, stored: StoredEvent) -> None:
+        """Tells of a job that others have queued, or taken from the queue."""
+        if isinstance(stored.event, JobQueued):
+            for come in self._come:
+                come(job)
+        else:
+            self._tell_left(job.id)
+        if job.current is not None:
+            self.take(job)
+
+    def _tell_left(self, job_id: JobId) -> None:
+        for leave in self._leave:
+            leave(job_id)
+
     def _evolve(self, job_id: JobId, stored: StoredEvent) -> bool:
-        """Whether the job is at hand, and with the event now."""
+        """Whether the job is held, and with the event now."""
         held = self.by_id.get(job_id)
         if held is None:
             return False
-        if held.version >= stored.version:
-            return True
-        # Only events of jobs come on streams of jobs; the union is wider.
-        event: JobEvent = stored.event  # pyright: ignore[reportAssignmentType]
-        self.take(evolve(held, event, stored.at))
+        if held.version < stored.version:
+            self.take(_after(held, stored))
         return True
+
+    def _evolve_waiting(self, job_id: JobId, stored: StoredEvent) -> Job | None:
+        """The job with the event, where it is known without a read."""
+        job = self._waiting.get(job_id)
+        if job is None and stored.version > 1:
+            # It was queued before this server began to hear, or when too many waited.
+            return None
+        if job is None or job.version < stored.version:
+            job = _after(job, stored)
+            self._keep_waiting(job)
+        return job
+
+    def _keep_waiting(self, job: Job) -> None:
+        if job.current is not None or job.is_terminal:
+            self._waiting.pop(job.id, None)
+        elif job.id in self._waiting or len(self._waiting) < self._most_waiting:
+            self._waiting[job.id] = job
 
     async def _load(self, job_ids: Sequence[JobId]) -> None:
         for start in range(0, len(job_ids), _MOST_LOADED):
@@ -124,3 +174,9 @@ class HeldJobs:
                 held = self.by_id.get(job.id)
                 if held is None or held.version < job.version:
                     self.take(job)
+
+
+def _after(job: Job | None, stored: StoredEvent) -> Job:
+    # Only events of jobs come on streams of jobs; the union is wider.
+    event: JobEvent = stored.event  # pyright: ignore[reportAssignmentType]
+    return evolve(job, event, stored.at)

@@ -68,7 +68,7 @@ class Journal:
         self._store = store
         self._clock = clock
         self._is_shared = signals is not None
-        self._held = HeldJobs(store)
+        self._held = HeldJobs(store, is_shared=self._is_shared)
         self.feed = EventFeed(store, bus, self._held, signals=signals)
 
     async def start(self) -> None:
@@ -82,9 +82,10 @@ class Journal:
         see: Callable[[Job], None],
         lose_track: Callable[[], None],
         leave: Callable[[JobId], None],
+        come: Callable[[Job], None],
     ) -> None:
         """See `HeldJobs.listen`."""
-        self._held.listen(see=see, lose_track=lose_track, leave=leave)
+        self._held.listen(see=see, lose_track=lose_track, leave=leave, come=come)
 
     @property
     def held(self) -> Mapping[JobId, Job]:
@@ -218,7 +219,8 @@ class Journal:
         with self.feed.commit_under_way():
             outcome = await self._store.commit(batch)
         if isinstance(outcome, Committed):
-            await self.feed.tell(outcome.events, [write.after for write in batch.jobs])
+            jobs = [write.after for write in batch.jobs]
+            await self.feed.tell(outcome.events, jobs, outcome.others)
             return outcome.events
         await self._held.refresh([JobId(each.removeprefix("job:")) for each in outcome.streams])
         raise ConflictError(outcome.streams)

@@ -78,6 +78,17 @@ class QueueHead:
             self._remove(job_id)
         return is_here
 
+    def come(self, job: Job) -> None:
+        """Hears of a job that another server has queued.
+
+        What is at hand stays as long as the job goes behind it; which of the two servers gets it, the
+        store decides.
+        """
+        if self._ranks and not self.is_whole and _rank(job) >= self._ranks[-1]:
+            self.is_stale = True
+        else:
+            self.clear()
+
     def drop(self, job_ids: Iterable[JobId]) -> None:
         """Lets go of jobs that are not as they were thought to be: the store knows how they are."""
         for job_id in job_ids:

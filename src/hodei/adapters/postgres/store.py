@@ -32,7 +32,7 @@ _MADE_INLINE: Final = 32
 """Writes of a batch whose rows and events are made on the event loop, at about 25 µs each; those of a
 larger one are made in a thread."""
 
-_RESERVED_S: Final = 3.0
+_RESERVED_S: Final = 1.0
 """How long what `claimable` gave is kept for its caller: far longer than placing it takes, and short
 enough when the caller has died."""
 
