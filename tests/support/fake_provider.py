@@ -1,7 +1,7 @@
 """A provider whose instances are names in a set, and whose failures a test decides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.fit import Containers
@@ -13,6 +13,7 @@ from hodei.ports.providers import (
     Handle,
     InstanceEvent,
     InstanceStopped,
+    ProviderUnavailableError,
     ProvisionRequest,
     SightChanged,
     WatchGap,
@@ -110,6 +111,11 @@ class FakeProvider:
     async def list_owned(self) -> list[Handle]:
         self.on_list()
         return list(self.instances.values())
+
+    async def examine(self) -> Mapping[str, str]:
+        if self.problem:
+            raise ProviderUnavailableError(self.problem)
+        return {"version": "fake"}
 
     async def health(self) -> str:
         return self.problem

@@ -30,9 +30,11 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.hold_duties import HoldDuties, PlaceHooks
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper
+from hodei.application.keep_providers import KeepProviders, ProviderParts
 from hodei.application.links import FromWorker, HeldAttempt, Hello
 from hodei.application.list_providers import ListProviders
 from hodei.application.log_hub import LogHub
+from hodei.application.manage_providers import ManageProviders
 from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.pool import PoolRules
@@ -57,11 +59,13 @@ from hodei.kernel.ids import ClusterId, JobId, ServerId, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.cluster import ServerEntry
 from hodei.ports.pki import IssuedCertificate, ServerIdentity, WorkerIdentity
+from hodei.ports.signals import Topic
 from hodei.ports.stores import JobFilter
 from hodei.server.reactions import Reactions
 from hodei.wire.job_definition import difference
 from support.builders import TRUE, ready
 from support.chance import NOON, CountingIds, JumpingClock
+from support.fake_maker import FakeMaker
 from support.fake_provider import FakeProvider
 from support.flaky import FlakyLogStore, FlakyStore
 from support.links import RecordingLink
@@ -243,7 +247,29 @@ class Plane:
         self.explain_job = ExplainJob(
             fleet=self.fleet, pool=self.pool, pending=self.explain, clock=self.clock
         )
-        self.list_providers = ListProviders(pool=self.pool, clock=self.clock)
+        self.maker = FakeMaker()
+        self.keeper = KeepProviders(
+            parts=ProviderParts(
+                store=self.shared_store,
+                journal=self.journal,
+                roster=self.roster,
+                watch=self.watch,
+            ),
+            maker=self.maker,
+            builtins=[provider.name for provider in self.providers],
+            on_failure=_fail,
+        )
+        self.manage = ManageProviders(
+            store=self.shared_store,
+            roster=self.roster,
+            keeper=self.keeper,
+            maker=self.maker,
+            clock=self.clock,
+            signals=self.signals,
+        )
+        if self.signals is not None:
+            self.signals.listen(Topic.PROVIDERS, lambda _: self.keeper.notify())
+        self.list_providers = ListProviders(pool=self.pool, keeper=self.keeper, clock=self.clock)
 
     async def load(self) -> None:
         """Takes over what is stored, as a start does."""
@@ -308,6 +334,7 @@ class Plane:
             self.dispatcher.run(),
             self.due.run(),
             self.pool.run(),
+            self.keeper.run(),
             *(self.watch.watch(provider) for provider in self.providers),
         )
         self.dispatcher.notify()
@@ -315,6 +342,7 @@ class Plane:
     async def close(self) -> None:
         """Ends whatever runs."""
         await self.pool.close()
+        await self.keeper.close()
         await self.watch.close()
         await self.tasks.close()
         await self.journal.close()
@@ -430,6 +458,10 @@ class Agent:
         return HeldAttempt(
             job_id=job.id, attempt=job.current.number, token=job.current.token, started=started
         )
+
+
+def _fail(part: str, error: BaseException) -> None:
+    raise AssertionError(f"{part} failed") from error
 
 
 @asynccontextmanager

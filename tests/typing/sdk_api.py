@@ -17,6 +17,8 @@ from hodei.sdk import (
     LogChunk,
     Priority,
     Provider,
+    ProviderSettings,
+    ProviderTest,
     Reason,
     Server,
     ServerInfo,
@@ -42,6 +44,12 @@ def plain(client: Client, since: datetime) -> None:
     assert_type(client.servers(), list[Server])
     assert_type(client.providers(), list[Provider])
     assert_type(client.get_provider("docker"), Provider)
+    assert_type(client.add_provider("box", type="docker", options={"image": "a"}), Provider)
+    assert_type(client.update_provider("box", settings=ProviderSettings(priority=1)), Provider)
+    assert_type(client.enable_provider("box"), Provider)
+    assert_type(client.disable_provider("box"), Provider)
+    assert_type(client.remove_provider("box", force=True), int)
+    assert_type(client.test_provider("box"), ProviderTest)
     assert_type(client.explain("id"), Explanation)
     with client as same:
         assert_type(same, Client)

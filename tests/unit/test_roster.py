@@ -19,7 +19,7 @@ async def test_a_closed_provider_makes_no_workers_and_its_idle_ones_leave() -> N
     rules = replace(RULES, warm_workers=1)
     async with running(Plane(provider, rules=rules), leases=False) as plane:
         idle = await plane.agent_of(provider)
-        plane.roster.set_terms(provider.name, Terms(closed="is disabled"))
+        plane.roster.set_terms(provider.name, Terms(closed="is disabled", drains=True))
         await plane.settle()
         await plane.submit()
         await plane.settle()
@@ -41,7 +41,7 @@ async def test_a_busy_worker_of_a_closed_provider_ends_its_job_first() -> None:
         await plane.settle()
         agent = await plane.agent_of(provider)
         await plane.settle()
-        plane.roster.set_terms(provider.name, Terms(closed="is disabled"))
+        plane.roster.set_terms(provider.name, Terms(closed="is disabled", drains=True))
         await plane.settle()
 
         assert (await plane.worker(agent.id)).state is WorkerState.DRAINING
@@ -54,7 +54,7 @@ async def test_a_worker_that_was_on_its_way_to_a_closed_provider_leaves_once_it_
     async with running(Plane(provider), leases=False) as plane:
         await plane.submit()
         await plane.settle()
-        plane.roster.set_terms(provider.name, Terms(closed="is disabled"))
+        plane.roster.set_terms(provider.name, Terms(closed="is disabled", drains=True))
         agent = await plane.agent_of(provider)
         await plane.settle()
 

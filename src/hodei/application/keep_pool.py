@@ -59,8 +59,10 @@ class PoolKeeper:
         ids: IdSource,
         strategy: Strategy = Strategy.FIRST_AVAILABLE,
     ) -> None:
+        self._wake = Wake()
         fleet.standing.on_gain(lambda _: self.notify())
-        roster.on_change(self.notify)
+        # What waits is as the dispatcher said it: only who may serve it is another.
+        roster.on_change(self._wake.notify)
         self._fleet = fleet
         self._roster = roster
         self._hands = hands
@@ -73,7 +75,6 @@ class PoolKeeper:
         """Whether no worker has changed since the dispatcher said what waits. It is told of every
         change too and speaks again; until then a job that has just got its worker would get
         another."""
-        self._wake = Wake()
         self._tasks = TaskSet()
         self._is_closed = False
 

@@ -60,7 +60,7 @@ class Pool:
     @property
     def warm(self) -> Mapping[WorkerKind | None, int]:
         """How many idle workers of each kind are kept ready."""
-        if self.terms.closed:
+        if self.terms.drains:
             return {}
         if self.provider.capabilities().containers is None:
             return {None: self.rules.warm_workers}

@@ -18,7 +18,9 @@ class Terms:
     cost_per_hour: float | None = None
     """Of a worker; None where it is not known."""
     closed: str = ""
-    """Why it makes no workers and keeps none, in words that follow `it`; empty where it does."""
+    """Why it makes no workers, in words that follow `it`; empty where it does."""
+    drains: bool = False
+    """Whether those that it has are to leave, too, as nobody wants any of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

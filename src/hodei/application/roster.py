@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hodei.application.fleet import Fleet
+from hodei.application.fleet import Fleet, Member
 from hodei.application.pool import Pool, PoolRules
 from hodei.application.pool_condition import Terms
 from hodei.kernel.clock import Clock
@@ -80,6 +80,10 @@ class Roster:
         self.known_for_images = _names([each for each in pools if each.offer.containers])
         for listener in self._on_change:
             listener()
+
+    def workers_of(self, name: ProviderName) -> list[Member]:
+        """Its living workers, on whichever server's account."""
+        return [each for each in self._fleet.members() if each.worker.provider == name]
 
     def enroll_timeout_s(self, name: ProviderName) -> float | None:
         """How long its workers may take to enrol; None of one that is not here."""

@@ -8,10 +8,10 @@ from hodei.kernel.clock import Clock
 
 def leaving(pool: Pool, clock: Clock) -> list[tuple[float, Member, str]]:
     """Workers, each with the seconds until it is to be drained, and why."""
-    if pool.terms.closed:
+    if pool.terms.drains:
         # Those that are on their way too: they are told once they connect.
         serving = [member for member in pool.members() if may_serve(member)]
-        why = f"the pool: its provider {pool.terms.closed}"
+        why = f"the pool: its provider {pool.terms.closed.partition(';')[0]}"
         return [(0.0, member, why) for member in serving if member.is_connected]
     found = [*_idle(pool, clock.monotonic()), *_oldest(pool, clock)]
     return [(due_s, member, "the pool: idle or old") for due_s, member in found]

@@ -84,19 +84,22 @@ class WatchWorkers:
 
     async def watch(self, provider: Provider) -> None:
         """Follows one provider's instances until it is cancelled."""
-        self._tasks.start(
+        regularly = self._tasks.start(
             self._reconcile_regularly(provider), name=f"regular look at {provider.name}"
         )
-        async for event in provider.watch():
-            match event:
-                case InstanceStopped():
-                    self._stopped(event)
-                case SightChanged():
-                    self._tasks.start(
-                        self._note_sight(provider, event), name=f"sight of {provider.name}"
-                    )
-                case WatchGap():
-                    self._reconcile_soon(provider)
+        try:
+            async for event in provider.watch():
+                match event:
+                    case InstanceStopped():
+                        self._stopped(event)
+                    case SightChanged():
+                        self._tasks.start(
+                            self._note_sight(provider, event), name=f"sight of {provider.name}"
+                        )
+                    case WatchGap():
+                        self._reconcile_soon(provider)
+        finally:
+            regularly.cancel()
 
     async def reconcile(self, provider: Provider) -> None:
         """Compares the provider's instances with the rows, both ways.
@@ -178,7 +181,7 @@ class WatchWorkers:
                 await self._reconcile_at_last(provider)
 
     async def _reconcile_at_last(self, provider: Provider) -> None:
-        while True:
+        while self._providers.get(provider.name) is provider:
             try:
                 await self.reconcile(provider)
             except UnavailableError as error:

@@ -17,12 +17,13 @@ def list_providers(server: str, output: OutputFormat) -> None:
         print_json([each.to_dict() for each in providers])
         return
     print_table(
-        ("NAME", "TYPE", "STATE", "BREAKER", "WORKERS", "KINDS FAILED", "PROBLEM"),
+        ("NAME", "TYPE", "STATE", "PRIORITY", "BREAKER", "WORKERS", "KINDS FAILED", "PROBLEM"),
         [
             (
                 each.name,
                 each.type,
                 each.state,
+                str(each.priority),
                 _breaker(each),
                 f"{each.active_workers}/{each.max_workers}",
                 str(len(each.troubled_kinds) or ""),
@@ -45,6 +46,13 @@ def show_provider(server: str, output: OutputFormat, name: str) -> None:
             "type": provider.type,
             "state": provider.state,
             "problem": provider.problem,
+            "from": "the server's settings" if provider.is_builtin else "hodei providers add",
+            "priority": str(provider.priority),
+            "cost": "" if provider.cost_per_hour is None else f"{provider.cost_per_hour:g} an hour",
+            "options": _pairs(provider.options),
+            "labels": _pairs(provider.labels),
+            "tags": ", ".join(provider.tags),
+            "metadata": _pairs(provider.metadata),
             "breaker": _breaker(provider),
             "failures": f"{provider.breaker.failures} in a row" * bool(provider.breaker.failures),
             "workers": ", ".join(f"{count} {state}" for state, count in _workers(provider)),
@@ -66,6 +74,10 @@ def show_provider(server: str, output: OutputFormat, name: str) -> None:
 def _breaker(provider: Provider) -> str:
     until = provider.breaker.open_until
     return provider.breaker.state + (f" until {rfc3339(until)}" if until else "")
+
+
+def _pairs(pairs: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in pairs.items())
 
 
 def _workers(provider: Provider) -> list[tuple[str, int]]:

@@ -74,6 +74,14 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
+def format_size(size: int) -> str:
+    """A size in bytes as people read it, such as `7.6 GiB`: not to be read again."""
+    for unit in ("Ti", "Gi", "Mi", "Ki"):
+        if size >= _BYTES_PER[unit]:
+            return f"{size / _BYTES_PER[unit]:.1f} {unit}B"
+    return f"{size} B"
+
+
 def parse_size_bytes(text: str, *, field: str) -> int:
     """Bytes of a size such as `512Mi`, `2G` or `1048576`.
 

@@ -1,6 +1,6 @@
 """Infrastructure that brings workers up and takes them down."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -198,6 +198,14 @@ class Provider(Protocol):
 
     async def list_owned(self) -> list[Handle]:
         """Every instance of this cluster that exists, also those that no row tells of."""
+        ...
+
+    async def examine(self) -> Mapping[str, str]:
+        """What it stands for, by words such as `version`: asked anew, started or not.
+
+        Raises:
+            ProviderUnavailableError: It does not answer, or cannot be used; with what to do.
+        """
         ...
 
     async def health(self) -> str:

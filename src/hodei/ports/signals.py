@@ -11,6 +11,8 @@ class Topic(StrEnum):
     EVENTS = "events"
     LOGS = "logs"
     """Named are jobs."""
+    PROVIDERS = "providers"
+    """Named are those whose records have changed."""
 
 
 Listener = Callable[[Sequence[str]], None]

@@ -36,7 +36,8 @@ from hodei.sdk.job_event import JobEvent
 from hodei.sdk.job_listing import JobFilter
 from hodei.sdk.job_request import JobRequest
 from hodei.sdk.log_chunk import LogChunk
-from hodei.sdk.provider import CircuitBreaker, Provider, TroubledKind
+from hodei.sdk.provider import CircuitBreaker, Provider, ProviderTest, TroubledKind
+from hodei.sdk.provider_changes import ProviderSettings
 from hodei.sdk.server import Server, ServerState
 from hodei.sdk.server_info import ServerInfo
 from hodei.sdk.worker import Invitation, Worker
@@ -71,7 +72,9 @@ __all__ = [
     "Parked",
     "Priority",
     "Provider",
+    "ProviderSettings",
     "ProviderState",
+    "ProviderTest",
     "PullPolicy",
     "Reason",
     "ReasonCode",

@@ -19,7 +19,8 @@ from hodei.sdk.job_event import JobEvent, event_from_wire
 from hodei.sdk.job_listing import JobFilter, listing_request
 from hodei.sdk.job_request import JobRequest, encode_request
 from hodei.sdk.log_chunk import LogChunk, chunk_from_wire
-from hodei.sdk.provider import Provider, provider_from_wire
+from hodei.sdk.provider import Provider, ProviderTest, provider_from_wire
+from hodei.sdk.provider_changes import ProviderSettings, changed_provider, new_provider
 from hodei.sdk.server import Server, server_from_wire
 from hodei.sdk.server_info import ServerInfo, server_info_from_wire
 from hodei.sdk.times import seconds_of
@@ -464,6 +465,107 @@ class AsyncClient:
         request = providers_pb.GetProviderRequest(provider_id=name)
         answer = await self._connection.unary(calls.GET_PROVIDER, request)
         return provider_from_wire(answer.provider)
+
+    async def add_provider(
+        self,
+        name: str,
+        *,
+        type: str,  # noqa: A002 - the word that everybody uses for it
+        options: Mapping[str, str] | None = None,
+        settings: ProviderSettings | None = None,
+        enabled: bool = True,
+    ) -> Provider:
+        """Adds a provider, on every server.
+
+        Args:
+            name: 1 to 40 small letters, digits or hyphens; of no other provider.
+            type: `docker` or `local`.
+            options: By the names and as the text that the server's settings of the type have.
+            settings: What else is decided about it; by default nothing.
+            enabled: One that is not need not be usable yet.
+
+        Raises:
+            InvalidFieldsError: Something in it is not allowed.
+            AlreadyExistsError: The name is taken.
+            WrongStateError: It cannot be used; the message says what to do.
+        """
+        request = new_provider(
+            name, type, options or {}, settings or ProviderSettings(), is_enabled=enabled
+        )
+        answer = await self._connection.unary(calls.REGISTER_PROVIDER, request)
+        return provider_from_wire(answer.provider)
+
+    async def update_provider(
+        self,
+        name: str,
+        *,
+        options: Mapping[str, str | None] | None = None,
+        settings: ProviderSettings | None = None,
+    ) -> Provider:
+        """Changes a provider; workers that it has stay as they are.
+
+        Args:
+            name: The provider's.
+            options: Those that are to be set, and with None those that are to be left out again.
+            settings: What else is decided about it; None leaves all of it as it is.
+
+        Raises:
+            NotFoundError: There is none of this name.
+            InvalidFieldsError: Something in it is not allowed.
+            WrongStateError: It cannot be used like that, or somebody else has just changed it.
+        """
+        asked = providers_pb.GetProviderRequest(provider_id=name)
+        config = (await self._connection.unary(calls.GET_PROVIDER, asked)).provider
+        request = changed_provider(config, options or {}, settings)
+        answer = await self._connection.unary(calls.UPDATE_PROVIDER, request)
+        return provider_from_wire(answer.provider)
+
+    async def enable_provider(self, name: str) -> Provider:
+        """Has a provider make workers again. Idempotent.
+
+        Raises:
+            NotFoundError: There is none of this name.
+            WrongStateError: It cannot be used, or is being removed.
+        """
+        request = providers_pb.EnableProviderRequest(provider_id=name)
+        answer = await self._connection.unary(calls.ENABLE_PROVIDER, request)
+        return provider_from_wire(answer.provider)
+
+    async def disable_provider(self, name: str) -> Provider:
+        """Has a provider make no more workers; those that it has end with their jobs. Idempotent.
+
+        Raises:
+            NotFoundError: There is none of this name.
+        """
+        request = providers_pb.DisableProviderRequest(provider_id=name)
+        answer = await self._connection.unary(calls.DISABLE_PROVIDER, request)
+        return provider_from_wire(answer.provider)
+
+    async def remove_provider(self, name: str, *, force: bool = False) -> int:
+        """Removes a provider; returns how many of its workers have to end before it is gone.
+
+        Args:
+            name: The provider's.
+            force: Also while it has workers, which end with their jobs.
+
+        Raises:
+            NotFoundError: There is none of this name.
+            WrongStateError: It has workers, or comes from the server's settings.
+        """
+        request = providers_pb.DeleteProviderRequest(provider_id=name, force=force)
+        return (await self._connection.unary(calls.DELETE_PROVIDER, request)).workers_left
+
+    async def test_provider(self, name: str) -> ProviderTest:
+        """Has the server ask what is behind a provider.
+
+        Raises:
+            NotFoundError: There is none of this name.
+        """
+        request = providers_pb.TestProviderRequest(provider_id=name)
+        answer = await self._connection.unary(calls.TEST_PROVIDER, request)
+        return ProviderTest(
+            problem=answer.problem, facts={each.name: each.value for each in answer.facts}
+        )
 
     async def explain(self, job_id: str) -> Explanation:
         """What the job waits for and what was considered for it, or why it ended as it did.

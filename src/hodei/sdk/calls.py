@@ -58,6 +58,36 @@ LIST_PROVIDERS: Final = Call(
 GET_PROVIDER: Final = Call(
     f"{_PROVIDERS}/GetProvider", providers_pb.GetProviderRequest, providers_pb.GetProviderResponse
 )
+REGISTER_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/RegisterProvider",
+    providers_pb.RegisterProviderRequest,
+    providers_pb.RegisterProviderResponse,
+)
+UPDATE_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/UpdateProvider",
+    providers_pb.UpdateProviderRequest,
+    providers_pb.UpdateProviderResponse,
+)
+DELETE_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/DeleteProvider",
+    providers_pb.DeleteProviderRequest,
+    providers_pb.DeleteProviderResponse,
+)
+ENABLE_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/EnableProvider",
+    providers_pb.EnableProviderRequest,
+    providers_pb.EnableProviderResponse,
+)
+DISABLE_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/DisableProvider",
+    providers_pb.DisableProviderRequest,
+    providers_pb.DisableProviderResponse,
+)
+TEST_PROVIDER: Final = Call(
+    f"{_PROVIDERS}/TestProvider",
+    providers_pb.TestProviderRequest,
+    providers_pb.TestProviderResponse,
+)
 
 LIST_WORKFLOWS: Final = Call(
     f"{_WORKFLOWS}/ListWorkflows", pb.ListWorkflowsRequest, pb.ListWorkflowsResponse

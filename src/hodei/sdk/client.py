@@ -92,6 +92,12 @@ class Client:
     replay_workflow = _blocking(AsyncClient.replay_workflow)
     providers = _blocking(AsyncClient.providers)
     get_provider = _blocking(AsyncClient.get_provider)
+    add_provider = _blocking(AsyncClient.add_provider)
+    update_provider = _blocking(AsyncClient.update_provider)
+    enable_provider = _blocking(AsyncClient.enable_provider)
+    disable_provider = _blocking(AsyncClient.disable_provider)
+    remove_provider = _blocking(AsyncClient.remove_provider)
+    test_provider = _blocking(AsyncClient.test_provider)
     explain = _blocking(AsyncClient.explain)
 
     def close(self) -> None:

@@ -10,12 +10,15 @@ from hodei.domain.placement.breaker import BreakerState
 from hodei.domain.placement.health import ProviderState
 from hodei.sdk.times import rfc3339_or_none
 from hodei.wire import provider_management_pb2 as pb
+from hodei.wire.provider_config import plain_options
 from hodei.wire.timestamps import from_timestamp
 
 _STATES: Final[dict[pb.ProviderStatus, ProviderState]] = {
     pb.PROVIDER_STATUS_ACTIVE: ProviderState.HEALTHY,
     pb.PROVIDER_STATUS_DEGRADED: ProviderState.DEGRADED,
     pb.PROVIDER_STATUS_UNHEALTHY: ProviderState.UNAVAILABLE,
+    pb.PROVIDER_STATUS_DISABLED: ProviderState.DISABLED,
+    pb.PROVIDER_STATUS_MAINTENANCE: ProviderState.LEAVING,
 }
 
 
@@ -48,6 +51,14 @@ class ProviderDict(TypedDict):
     max_workers: int
     troubled_kinds: list[TroubledKindDict]
     is_kept_here: bool
+    is_builtin: bool
+    priority: int
+    cost_per_hour: float | None
+    options: dict[str, str]
+    labels: dict[str, str]
+    tags: list[str]
+    metadata: dict[str, str]
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,20 @@ class Provider:
     troubled_kinds: tuple[TroubledKind, ...]
     is_kept_here: bool
     """Whether the server that answered makes its workers; else another knows more of failures."""
+    is_builtin: bool
+    """Whether the server's settings have it, and say what `options` would."""
+    priority: int
+    """Those with more are asked first."""
+    cost_per_hour: float | None
+    """Of a worker; None where nobody said."""
+    options: dict[str, str]
+    """Of one that was added: what was said of it."""
+    labels: dict[str, str]
+    """Of each of its workers."""
+    tags: tuple[str, ...]
+    metadata: dict[str, str]
+    version: int
+    """Grows by one with each change; 0 where there was none."""
 
     def to_dict(self) -> ProviderDict:
         """As JSON has it."""
@@ -118,6 +143,40 @@ class Provider:
                 for each in self.troubled_kinds
             ],
             "is_kept_here": self.is_kept_here,
+            "is_builtin": self.is_builtin,
+            "priority": self.priority,
+            "cost_per_hour": self.cost_per_hour,
+            "options": dict(self.options),
+            "labels": dict(self.labels),
+            "tags": list(self.tags),
+            "metadata": dict(self.metadata),
+            "version": self.version,
+        }
+
+
+class ProviderTestDict(TypedDict):
+    """What a provider said, as JSON has it."""
+
+    usable: bool
+    problem: str | None
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderTest:
+    """What came of asking what is behind a provider."""
+
+    problem: str
+    """Why it cannot be used, and what to do; empty where it can."""
+    facts: dict[str, str]
+    """What it said of itself, such as its `version`."""
+
+    def to_dict(self) -> ProviderTestDict:
+        """As JSON has it."""
+        return {
+            "usable": not self.problem,
+            "problem": self.problem or None,
+            "facts": dict(self.facts),
         }
 
 
@@ -148,6 +207,14 @@ def provider_from_wire(provider: pb.ProviderConfig) -> Provider:
             for each in provider.troubled_kinds
         ),
         is_kept_here=provider.is_kept_here,
+        is_builtin=provider.is_builtin,
+        priority=provider.priority,
+        cost_per_hour=provider.cost_per_hour if provider.HasField("cost_per_hour") else None,
+        options=plain_options(provider.type_config),
+        labels=dict(provider.capabilities.labels),
+        tags=tuple(provider.tags),
+        metadata=dict(provider.metadata),
+        version=provider.version,
     )
 
 

@@ -28,7 +28,6 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.hold_duties import HoldDuties
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper
-from hodei.application.list_providers import ListProviders
 from hodei.application.list_servers import ListServers
 from hodei.application.log_hub import LogHub
 from hodei.application.move_workers import MoveWorkers
@@ -117,7 +116,6 @@ class ControlPlane:
     jobs: JobUseCases
     workers: WorkerUseCases
     operators: OperatorUseCases
-    providers: ListProviders
 
 
 async def lay_foundations(config: ServerConfig, data_dir: DataDir) -> Foundations:
@@ -374,7 +372,6 @@ def build(
                 entry=entry, standing=base.neighbours.standing, fleet=fleet, clock=base.clock
             ),
         ),
-        providers=ListProviders(pool=pool, clock=base.clock),
     )
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from hodei.domain.placement.selection import Strategy, strategy_of
 from hodei.kernel.errors import FieldViolation
 from hodei.kernel.units import format_duration
-from hodei.server.config import ServerConfig
+from hodei.server.config import LocalProviderConfig, ServerConfig
 from hodei.server.docker_limits import check_docker
 
 _PORTS: Final = (0, 65535)
@@ -16,7 +16,6 @@ _DAY_S: Final = 86400.0
 
 def check_config(config: ServerConfig) -> list[FieldViolation]:
     """Everything in it that is not allowed, by the setting's key."""
-    local = config.local
     checks = [
         _whole("grpc_port", config.grpc_port, _PORTS),
         _whole("worker_port", config.worker_port, _PORTS),
@@ -29,19 +28,27 @@ def check_config(config: ServerConfig) -> list[FieldViolation]:
         _duration("job_retention", config.job_retention_s, 3600, 3650 * _DAY_S),
         _duration("log_retention", config.log_retention_s, 60, 3650 * _DAY_S),
         _whole("log_max_size", config.log_max_size, (0, 2**60)),
-        _whole("local.slots", local.slots, (1, 256)),
-        _whole("local.max_workers", local.max_workers, (0, 1000)),
-        _whole("local.warm_workers", local.warm_workers, (0, max(0, local.max_workers))),
-        _duration("local.idle_timeout", local.idle_timeout_s, 0.1, 30 * _DAY_S),
-        _duration("local.max_age", local.max_age_s, 1, 30 * _DAY_S),
-        _duration("local.enroll_timeout", local.enroll_timeout_s, 0.1, 3600),
         _loopback("listen_host", config.listen_host),
         _distinct_ports(config),
         _database_url("database_url", config.database_url),
         _strategy("provider_strategy", config.provider_strategy),
     ]
     found = [violation for violation in checks if violation is not None]
+    found += check_local(config.local)
     return found + (check_docker(config.docker) if config.docker.enabled else [])
+
+
+def check_local(local: LocalProviderConfig) -> list[FieldViolation]:
+    """Everything in it that is not allowed, by the setting's key."""
+    checks = [
+        _whole("local.slots", local.slots, (1, 256)),
+        _whole("local.max_workers", local.max_workers, (0, 1000)),
+        _whole("local.warm_workers", local.warm_workers, (0, max(0, local.max_workers))),
+        _duration("local.idle_timeout", local.idle_timeout_s, 0.1, 30 * _DAY_S),
+        _duration("local.max_age", local.max_age_s, 1, 30 * _DAY_S),
+        _duration("local.enroll_timeout", local.enroll_timeout_s, 0.1, 3600),
+    ]
+    return [violation for violation in checks if violation is not None]
 
 
 def _whole(key: str, value: int, allowed: tuple[int, int]) -> FieldViolation | None:

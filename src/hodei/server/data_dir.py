@@ -124,6 +124,10 @@ class DataDir:
         """The directories of local workers."""
         return self.path / "workers"
 
+    def workers_of(self, provider: str) -> Path:
+        """As above, of a local provider that was added."""
+        return self.path / "providers" / provider
+
     def mark_moved(self, place: str) -> None:
         """Notes that its database has been copied to another place, which is the true one now."""
         self._write(_MOVED, f"{place}\n".encode())

@@ -1,6 +1,7 @@
 """The listeners of a server: their ports are taken first, then the control plane moves in."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hodei.adapters.pki.credentials import dynamic_server_credentials
@@ -27,7 +28,7 @@ from hodei.server.provider_set import DOCKER
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
 from hodei.wire import provider_management_pb2_grpc as providers_grpc
 
-_MOST_ENROLMENT_BYTES = 256 * 1024
+MOST_ENROLMENT_BYTES = 256 * 1024
 """Anybody may speak there: a password and a certificate request need not be larger."""
 _CLIENT_SERVICES = (
     "hodei.JobExecutionService",
@@ -100,7 +101,7 @@ def take_ports(base: Foundations) -> Listeners:
                 host: dynamic_server_credentials(base.authority, require_client_certificate=False)
                 for host in also
             },
-            most_message_bytes=_MOST_ENROLMENT_BYTES,
+            most_message_bytes=MOST_ENROLMENT_BYTES,
         ),
         http=HttpServer(
             health_app(health, allowed_hosts=hosts),
@@ -121,20 +122,24 @@ def take_ports(base: Foundations) -> Listeners:
     return listeners
 
 
-def doors_of(base: Foundations, listeners: Listeners) -> Doors:
-    """What workers are told."""
+def doors_of(
+    base: Foundations, listeners: Listeners, by_provider: dict[ProviderName, Doors] | None = None
+) -> Doors:
+    """What workers are told; `by_provider` gets those of the settings' own, and may get more."""
     config = base.config
 
     def doors(host: str, by_provider: dict[ProviderName, Doors] | None = None) -> Doors:
         return Doors(
             cluster_id=base.cluster_id,
-            enroll_address=_address(host, listeners.enrolment.port),
-            worker_address=_address(host, listeners.streams.port),
+            enroll_address=address_of(host, listeners.enrolment.port),
+            worker_address=address_of(host, listeners.streams.port),
             standing=base.neighbours.standing,
             by_provider=by_provider or {},
         )
 
-    inside = {DOCKER: doors(base.container_host)} if base.container_host else None
+    inside = {} if by_provider is None else by_provider
+    if base.container_host:
+        inside[DOCKER] = doors(base.container_host)
     return doors(config.advertise_host or config.worker_listen_host, inside)
 
 
@@ -145,7 +150,7 @@ def entry_of(base: Foundations, listeners: Listeners) -> ServerEntry:
         id=ServerId(base.ids.new()),
         name=base.neighbours.name,
         version=VERSION,
-        address=_address(base.config.listen_host, listeners.clients.port),
+        address=address_of(base.config.listen_host, listeners.clients.port),
         worker_address=doors.worker_address,
         enroll_address=doors.enroll_address,
         offers=duties_of(base.neighbours.name, [each.name for each in base.providers]),
@@ -156,16 +161,21 @@ def addresses_of(base: Foundations, listeners: Listeners) -> Addresses:
     """Where the server is."""
     doors = doors_of(base, listeners)
     return Addresses(
-        grpc=_address(base.config.listen_host, listeners.clients.port),
+        grpc=address_of(base.config.listen_host, listeners.clients.port),
         worker=doors.worker_address,
         enroll=doors.enroll_address,
-        http=_address(base.config.listen_host, listeners.http.port),
+        http=address_of(base.config.listen_host, listeners.http.port),
         data_dir=base.data_dir.path,
         pid=os.getpid(),
     )
 
 
-def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> None:
+def add_services(
+    plane: ControlPlane,
+    providers: ProviderManagementService,
+    listeners: Listeners,
+    doors: Doors,
+) -> None:
     """Puts every service behind its door."""
     clients = listeners.clients
     clients.add(pb_grpc.add_JobExecutionServiceServicer_to_server, JobExecutionService(plane.jobs))
@@ -175,20 +185,25 @@ def add_services(plane: ControlPlane, listeners: Listeners, doors: Doors) -> Non
     clients.add(
         pb_grpc.add_WorkflowServiceServicer_to_server, WorkflowService(plane.workflows.client)
     )
-    clients.add(
-        providers_grpc.add_ProviderManagementServiceServicer_to_server,
-        ProviderManagementService(plane.providers),
-    )
+    clients.add(providers_grpc.add_ProviderManagementServiceServicer_to_server, providers)
     clients.describe(_CLIENT_SERVICES)
     listeners.handshakes.count_in(plane.workers.counters)
-    listeners.streams.add(
-        pb_grpc.add_WorkerAgentServiceServicer_to_server,
-        WorkerStreamService(plane.workers, listeners.handshakes),
-    )
-    listeners.enrolment.add(
-        pb_grpc.add_WorkerAgentServiceServicer_to_server,
-        EnrolmentService(plane.workers, doors),
-    )
+    worker_services(plane, listeners, doors)(listeners.streams, listeners.enrolment)
+
+
+def worker_services(
+    plane: ControlPlane, listeners: Listeners, doors: Doors
+) -> Callable[[Listener, Listener], None]:
+    """What puts the workers' services behind a listener for their streams and one for enrolment."""
+    streams = WorkerStreamService(plane.workers, listeners.handshakes)
+    enrolment = EnrolmentService(plane.workers, doors)
+
+    def add(for_streams: Listener, for_enrolment: Listener) -> None:
+        register = pb_grpc.add_WorkerAgentServiceServicer_to_server
+        for_streams.add(register, streams)
+        for_enrolment.add(register, enrolment)
+
+    return add
 
 
 def _also_at(base: Foundations) -> tuple[str, ...]:
@@ -212,5 +227,6 @@ def _also_at(base: Foundations) -> tuple[str, ...]:
     )
 
 
-def _address(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
+    """As host:port."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from hodei.application.hold_duties import HoldDuties
+from hodei.application.keep_providers import KeepProviders
 from hodei.application.prepare_kinds import PrepareKinds
 from hodei.kernel.errors import UnavailableError
 from hodei.lifecycle.service import BackgroundLoop
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 async def run_parts(
     base: Foundations,
     plane: ControlPlane,
+    keeper: KeepProviders,
     stack: AsyncExitStack,
     on_failure: Callable[[str, BaseException], None],
 ) -> None:
@@ -39,6 +41,9 @@ async def run_parts(
         await provider.start()
         stack.push_async_callback(provider.stop)
     stack.push_async_callback(plane.watch.close)
+    # Before any job is placed: some may be for workers of these.
+    stack.push_async_callback(keeper.close)
+    await keeper.look()
     upkeep = Upkeep(authority=base.authority, clock=base.clock)
     runs = [
         ("dispatcher", plane.dispatcher.run),
@@ -47,6 +52,7 @@ async def run_parts(
         ("pool", plane.pool.run),
         ("upkeep", upkeep.run),
         ("retention", plane.retention.run),
+        ("providers", keeper.run),
     ]
     if ahead := kinds_ahead(base.config):
         prepare = PrepareKinds(providers=base.providers, kinds=ahead)

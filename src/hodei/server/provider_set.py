@@ -9,14 +9,14 @@ from hodei.domain.placement.kinds import WorkerKind
 from hodei.kernel.ids import ClusterId, ProviderName
 from hodei.ports.providers import Provider, ProviderUnavailableError
 from hodei.providers.local import LocalProvider
-from hodei.server.config import DockerProviderConfig, ServerConfig
+from hodei.server.config import DockerProviderConfig, LocalProviderConfig, ServerConfig
 from hodei.server.data_dir import DataDir
 
 if TYPE_CHECKING:
     from hodei.providers.docker import EngineAddress
 
 DOCKER: Final = ProviderName("docker")
-_LOCAL: Final = ProviderName("local")
+LOCAL: Final = ProviderName("local")
 _BUILT_BUNDLES: Final = Path(__file__).resolve().parents[3] / "build" / "agent-bundle"
 """Where `make agent-bundle` puts them in a checkout."""
 
@@ -27,37 +27,49 @@ def make_providers(
     """Those that are enabled, in the order in which they are asked."""
     providers: list[Provider] = []
     if config.local.enabled:
-        providers.append(_local(config, data_dir, cluster_id))
+        providers.append(make_local(config.local, LOCAL, data_dir.workers, cluster_id))
     if config.docker.enabled:
-        providers.append(_docker(config, cluster_id))
+        is_alone = not config.local.enabled
+        providers.append(make_docker(config.docker, DOCKER, cluster_id, is_default=is_alone))
     return tuple(providers)
 
 
 def rules_of(config: ServerConfig) -> Mapping[ProviderName, PoolRules]:
     """How each provider's workers are kept."""
-    local, docker = config.local, config.docker
-    return {
-        _LOCAL: PoolRules(
-            warm_workers=min(local.warm_workers, local.max_workers),
-            idle_timeout_s=local.idle_timeout_s,
-            max_age_s=local.max_age_s,
-            enroll_timeout_s=local.enroll_timeout_s,
-        ),
-        DOCKER: PoolRules(
-            warm_workers=0,
-            idle_timeout_s=docker.idle_timeout_s,
-            max_age_s=docker.max_age_s,
-            enroll_timeout_s=docker.enroll_timeout_s,
-            warm_kinds={WorkerKind(image=image): count for image, count in docker.warm.items()},
-        ),
-    }
+    return {LOCAL: local_rules(config.local), DOCKER: docker_rules(config.docker)}
+
+
+def local_rules(local: LocalProviderConfig) -> PoolRules:
+    """How the workers of a local provider are kept."""
+    return PoolRules(
+        warm_workers=min(local.warm_workers, local.max_workers),
+        idle_timeout_s=local.idle_timeout_s,
+        max_age_s=local.max_age_s,
+        enroll_timeout_s=local.enroll_timeout_s,
+    )
+
+
+def docker_rules(docker: DockerProviderConfig) -> PoolRules:
+    """How the workers of a Docker provider are kept."""
+    return PoolRules(
+        warm_workers=0,
+        idle_timeout_s=docker.idle_timeout_s,
+        max_age_s=docker.max_age_s,
+        enroll_timeout_s=docker.enroll_timeout_s,
+        warm_kinds={WorkerKind(image=image): count for image, count in docker.warm.items()},
+    )
 
 
 def kinds_ahead(config: ServerConfig) -> Mapping[ProviderName, tuple[WorkerKind, ...]]:
     """What each provider is to get ready before any job asks for it."""
     if not (config.docker.enabled and config.docker.prepull):
         return {}
-    return {DOCKER: tuple(WorkerKind(image=image) for image in config.docker.prepull)}
+    return {DOCKER: images_ahead(config.docker)}
+
+
+def images_ahead(docker: DockerProviderConfig) -> tuple[WorkerKind, ...]:
+    """As above, of one provider."""
+    return tuple(WorkerKind(image=image) for image in docker.prepull)
 
 
 async def address_for_containers(config: ServerConfig) -> str:
@@ -68,23 +80,35 @@ async def address_for_containers(config: ServerConfig) -> str:
     """
     if not config.docker.enabled:
         return ""
-    if config.docker.server_host:
-        return config.docker.server_host
-    from hodei.providers.docker.gateway import gateway_of  # noqa: PLC0415 - as below
-
     try:
-        return await gateway_of(_engine(config.docker), config.docker.network)
+        return await host_for_containers(config.docker)
     except ProviderUnavailableError as error:
         raise ProviderUnavailableError(
             f"the Docker provider (HODEI_DOCKER_ENABLED) cannot be used: {error}"
         ) from error
 
 
-def _local(config: ServerConfig, data_dir: DataDir, cluster_id: ClusterId) -> Provider:
-    local = config.local
+async def host_for_containers(docker: DockerProviderConfig) -> str:
+    """By which address containers of a provider reach this server.
+
+    Raises:
+        ProviderUnavailableError: The engine is not usable, or its network does not tell.
+    """
+    if docker.server_host:
+        return docker.server_host
+    from hodei.providers.docker.gateway import gateway_of  # noqa: PLC0415 - as below
+
+    return await gateway_of(_engine(docker), docker.network)
+
+
+def make_local(
+    local: LocalProviderConfig, name: ProviderName, workers: Path, cluster_id: ClusterId
+) -> Provider:
+    """A local provider, whose workers have directories in `workers`, which is its own."""
     return LocalProvider(
         cluster_id=cluster_id,
-        workers=data_dir.workers,
+        name=name,
+        workers=workers,
         agent_command=local.agent_command,
         slots=local.slots,
         max_workers=local.max_workers,
@@ -94,21 +118,23 @@ def _local(config: ServerConfig, data_dir: DataDir, cluster_id: ClusterId) -> Pr
     )
 
 
-def _docker(config: ServerConfig, cluster_id: ClusterId) -> Provider:
+def make_docker(
+    docker: DockerProviderConfig, name: ProviderName, cluster_id: ClusterId, *, is_default: bool
+) -> Provider:
+    """A Docker provider; one that `is_default` takes jobs that name neither image nor provider."""
     # Its client takes 60 ms and 10 MB, which a server without it does not spend.
     from hodei.domain.jobs.container import PullPolicy  # noqa: PLC0415
     from hodei.providers.docker import DockerOptions, DockerProvider  # noqa: PLC0415
     from hodei.server.docker_limits import mount_of, size_of  # noqa: PLC0415
 
-    docker = config.docker
     return DockerProvider(
         cluster_id=cluster_id,
         address=_engine(docker),
-        name=DOCKER,
+        name=name,
         options=DockerOptions(
             agent_bundle=_bundle(docker.agent_bundle),
             default_image=docker.image,
-            takes_jobs_without_image=not config.local.enabled,
+            takes_jobs_without_image=is_default,
             slots=docker.slots,
             jobs_per_worker=docker.jobs_per_worker,
             max_workers=docker.max_workers,

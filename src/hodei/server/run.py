@@ -10,8 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 import uvloop
 
+from hodei.application.doors import Doors
 from hodei.application.hold_duties import HoldDuties
 from hodei.kernel.errors import HodeiError, InvalidFieldsError
+from hodei.kernel.ids import ProviderName
 from hodei.lifecycle.logs import set_up_logs
 from hodei.ports.stores import SchemaError
 from hodei.server.addresses import Addresses, write_ready_file
@@ -19,7 +21,16 @@ from hodei.server.bootstrap import ControlPlane, Foundations, build, lay_foundat
 from hodei.server.config import ServerConfig
 from hodei.server.config_limits import check_config
 from hodei.server.data_dir import DataDir
-from hodei.server.doors import add_services, addresses_of, doors_of, entry_of, take_ports
+from hodei.server.doors import (
+    add_services,
+    addresses_of,
+    doors_of,
+    entry_of,
+    take_ports,
+    worker_services,
+)
+from hodei.server.managed_providers import manage_providers
+from hodei.server.more_doors import MoreDoors
 from hodei.server.parts import run_parts
 from hodei.server.trust_file import TrustFile
 from hodei.server.workflows import NOTHING, Registry
@@ -117,10 +128,20 @@ async def _start(
     registry: Registry,
 ) -> Addresses:
     listeners = take_ports(base)
-    doors = doors_of(base, listeners)
+    by_provider: dict[ProviderName, Doors] = {}
+    doors = doors_of(base, listeners, by_provider)
     plane = build(base, doors, entry_of(base, listeners), registry)
-    add_services(plane, listeners, doors)
-    await run_parts(base, plane, stack, fail)
+    more_doors = MoreDoors(
+        base=base,
+        listeners=listeners,
+        doors=doors,
+        by_provider=by_provider,
+        add_services=worker_services(plane, listeners, doors),
+    )
+    stack.push_async_callback(more_doors.close)
+    managed = manage_providers(base, plane, more_doors, fail)
+    add_services(plane, managed.service, listeners, doors)
+    await run_parts(base, plane, managed.keeper, stack, fail)
     for listener in (listeners.enrolment, listeners.streams, listeners.clients):
         await listener.start()
         stack.push_async_callback(listener.stop, _CALLS_GRACE_S)

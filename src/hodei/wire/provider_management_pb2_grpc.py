@@ -44,6 +44,46 @@ class ProviderManagementServiceStub:
                 request_serializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderRequest.SerializeToString,
                 response_deserializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderResponse.FromString,
                 _registered_method=True)
+        self.GetProviderByName = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/GetProviderByName',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderByNameRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderResponse.FromString,
+                _registered_method=True)
+        self.RegisterProvider = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/RegisterProvider',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.RegisterProviderRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.RegisterProviderResponse.FromString,
+                _registered_method=True)
+        self.UpdateProvider = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/UpdateProvider',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.UpdateProviderRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.UpdateProviderResponse.FromString,
+                _registered_method=True)
+        self.DeleteProvider = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/DeleteProvider',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.DeleteProviderRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.DeleteProviderResponse.FromString,
+                _registered_method=True)
+        self.EnableProvider = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/EnableProvider',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.EnableProviderRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.EnableProviderResponse.FromString,
+                _registered_method=True)
+        self.DisableProvider = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/DisableProvider',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.DisableProviderRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.DisableProviderResponse.FromString,
+                _registered_method=True)
+        self.GetProviderStats = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/GetProviderStats',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderStatsRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderStatsResponse.FromString,
+                _registered_method=True)
+        self.TestProvider = channel.unary_unary(
+                '/hodei.providers.ProviderManagementService/TestProvider',
+                request_serializer=hodei_dot_providers_dot_provider__management__pb2.TestProviderRequest.SerializeToString,
+                response_deserializer=hodei_dot_providers_dot_provider__management__pb2.TestProviderResponse.FromString,
+                _registered_method=True)
 
 
 class ProviderManagementServiceServicer:
@@ -61,6 +101,58 @@ class ProviderManagementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProviderByName(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterProvider(self, request, context):
+        """Adds one. It has to be usable, unless it is disabled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProvider(self, request, context):
+        """Decides anew about everything that may be decided: send what GetProvider gave, changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProvider(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableProvider(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableProvider(self, request, context):
+        """No new workers; running jobs end, idle workers leave.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProviderStats(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestProvider(self, request, context):
+        """Asks what is behind it: its version, its host, its limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProviderManagementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,6 +165,46 @@ def add_ProviderManagementServiceServicer_to_server(servicer, server):
                     servicer.GetProvider,
                     request_deserializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderRequest.FromString,
                     response_serializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderResponse.SerializeToString,
+            ),
+            'GetProviderByName': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProviderByName,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderByNameRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderResponse.SerializeToString,
+            ),
+            'RegisterProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterProvider,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.RegisterProviderRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.RegisterProviderResponse.SerializeToString,
+            ),
+            'UpdateProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProvider,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.UpdateProviderRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.UpdateProviderResponse.SerializeToString,
+            ),
+            'DeleteProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProvider,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.DeleteProviderRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.DeleteProviderResponse.SerializeToString,
+            ),
+            'EnableProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableProvider,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.EnableProviderRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.EnableProviderResponse.SerializeToString,
+            ),
+            'DisableProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableProvider,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.DisableProviderRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.DisableProviderResponse.SerializeToString,
+            ),
+            'GetProviderStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProviderStats,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderStatsRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.GetProviderStatsResponse.SerializeToString,
+            ),
+            'TestProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestProvider,
+                    request_deserializer=hodei_dot_providers_dot_provider__management__pb2.TestProviderRequest.FromString,
+                    response_serializer=hodei_dot_providers_dot_provider__management__pb2.TestProviderResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -129,6 +261,222 @@ class ProviderManagementService:
             '/hodei.providers.ProviderManagementService/GetProvider',
             hodei_dot_providers_dot_provider__management__pb2.GetProviderRequest.SerializeToString,
             hodei_dot_providers_dot_provider__management__pb2.GetProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProviderByName(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/GetProviderByName',
+            hodei_dot_providers_dot_provider__management__pb2.GetProviderByNameRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.GetProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/RegisterProvider',
+            hodei_dot_providers_dot_provider__management__pb2.RegisterProviderRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.RegisterProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/UpdateProvider',
+            hodei_dot_providers_dot_provider__management__pb2.UpdateProviderRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.UpdateProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/DeleteProvider',
+            hodei_dot_providers_dot_provider__management__pb2.DeleteProviderRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.DeleteProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/EnableProvider',
+            hodei_dot_providers_dot_provider__management__pb2.EnableProviderRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.EnableProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/DisableProvider',
+            hodei_dot_providers_dot_provider__management__pb2.DisableProviderRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.DisableProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProviderStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/GetProviderStats',
+            hodei_dot_providers_dot_provider__management__pb2.GetProviderStatsRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.GetProviderStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.providers.ProviderManagementService/TestProvider',
+            hodei_dot_providers_dot_provider__management__pb2.TestProviderRequest.SerializeToString,
+            hodei_dot_providers_dot_provider__management__pb2.TestProviderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,40 +3,42 @@
 # The decorators' Callable types have no parameter names; gRPC passes both by position.
 # pyright: reportIncompatibleMethodOverride=false
 
-from typing import Any, Final
+from typing import Any
 
 import grpc.aio
 
 from hodei.api.grpc.refusals import unary
 from hodei.application.list_providers import ListedProvider, ListProviders
+from hodei.application.manage_providers import ManageProviders
 from hodei.domain.placement.health import ProviderState
-from hodei.kernel.errors import NotFoundError
+from hodei.kernel.errors import NotFoundError, UnavailableError
+from hodei.kernel.ids import ProviderName
+from hodei.ports.stores import StoreUnavailableError
 from hodei.wire import provider_management_pb2 as pb
 from hodei.wire import provider_management_pb2_grpc as pb_grpc
+from hodei.wire.provider_changes import decode_new, decode_update
 from hodei.wire.provider_names import resolve
-from hodei.wire.timestamps import optional_timestamp
+
+from .provider_views import provider_config
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_STATUSES: Final[dict[ProviderState, pb.ProviderStatus]] = {
-    ProviderState.HEALTHY: pb.PROVIDER_STATUS_ACTIVE,
-    ProviderState.DEGRADED: pb.PROVIDER_STATUS_DEGRADED,
-    ProviderState.UNAVAILABLE: pb.PROVIDER_STATUS_UNHEALTHY,
-}
+_OFF = {ProviderState.DISABLED, ProviderState.LEAVING}
 
 
 class ProviderManagementService(pb_grpc.ProviderManagementServiceServicer):
     """Providers, for operators."""
 
-    def __init__(self, providers: ListProviders) -> None:
+    def __init__(self, providers: ListProviders, manage: ManageProviders) -> None:
         self._providers = providers
+        self._manage = manage
 
     @unary
     async def ListProviders(
         self, request: pb.ListProvidersRequest, context: Context
     ) -> pb.ListProvidersResponse:
         """All that match every filter that is set."""
-        listed = [(each, _config(each)) for each in await self._providers.list()]
+        listed = [(each, provider_config(each)) for each in await self._providers.list()]
         return pb.ListProvidersResponse(
             providers=[
                 config
@@ -52,35 +54,101 @@ class ProviderManagementService(pb_grpc.ProviderManagementServiceServicer):
         self, request: pb.GetProviderRequest, context: Context
     ) -> pb.GetProviderResponse:
         """One of them."""
+        return pb.GetProviderResponse(provider=await self._config(request.provider_id))
+
+    @unary
+    async def GetProviderByName(
+        self, request: pb.GetProviderByNameRequest, context: Context
+    ) -> pb.GetProviderResponse:
+        """The same: the name is the id."""
+        return pb.GetProviderResponse(provider=await self._config(request.name))
+
+    @unary
+    async def RegisterProvider(
+        self, request: pb.RegisterProviderRequest, context: Context
+    ) -> pb.RegisterProviderResponse:
+        """One more."""
+        kind, change = decode_new(request)
+        await self._manage.add(request.name, kind, change, is_enabled=not request.disabled)
+        return pb.RegisterProviderResponse(provider=await self._config(request.name))
+
+    @unary
+    async def UpdateProvider(
+        self, request: pb.UpdateProviderRequest, context: Context
+    ) -> pb.UpdateProviderResponse:
+        """One of them, as it is to be from now on."""
+        before = await self._listed(request.provider.id or request.provider.name)
+        change = decode_update(request.provider, provider_config(before))
+        await self._manage.update(before.name, change, version=request.provider.version)
+        return pb.UpdateProviderResponse(provider=await self._config(before.name))
+
+    @unary
+    async def DeleteProvider(
+        self, request: pb.DeleteProviderRequest, context: Context
+    ) -> pb.DeleteProviderResponse:
+        """At once, or once its last worker has ended."""
+        name = (await self._listed(request.provider_id)).name
+        left = await self._manage.remove(name, force=request.force)
+        return pb.DeleteProviderResponse(success=True, workers_left=left)
+
+    @unary
+    async def EnableProvider(
+        self, request: pb.EnableProviderRequest, context: Context
+    ) -> pb.EnableProviderResponse:
+        """It makes workers again."""
+        name = (await self._listed(request.provider_id)).name
+        await self._manage.enable(name)
+        return pb.EnableProviderResponse(provider=await self._config(name))
+
+    @unary
+    async def DisableProvider(
+        self, request: pb.DisableProviderRequest, context: Context
+    ) -> pb.DisableProviderResponse:
+        """It makes no more of them."""
+        name = (await self._listed(request.provider_id)).name
+        await self._manage.disable(name)
+        return pb.DisableProviderResponse(provider=await self._config(name))
+
+    @unary
+    async def GetProviderStats(
+        self, request: pb.GetProviderStatsRequest, context: Context
+    ) -> pb.GetProviderStatsResponse:
+        """All of them in figures."""
+        listed = await self._providers.list()
+        enabled = [each for each in listed if each.state not in _OFF]
+        most = sum(each.max_workers for each in enabled)
+        active = sum(each.active_workers for each in listed)
+        return pb.GetProviderStatsResponse(
+            total_providers=len(listed),
+            enabled_providers=len(enabled),
+            providers_with_capacity=sum(each.has_capacity for each in listed),
+            total_max_workers=most,
+            total_active_workers=active,
+            utilization_percent=100 * active / most if most else 0.0,
+        )
+
+    @unary
+    async def TestProvider(
+        self, request: pb.TestProviderRequest, context: Context
+    ) -> pb.TestProviderResponse:
+        """Whether it is usable, and what it is."""
+        name = (await self._listed(request.provider_id)).name
+        try:
+            facts = await self._manage.test(name)
+        except StoreUnavailableError:
+            raise
+        except UnavailableError as error:
+            return pb.TestProviderResponse(problem=str(error))
+        return pb.TestProviderResponse(
+            facts=[pb.ProviderFact(name=name, value=value) for name, value in facts.items()]
+        )
+
+    async def _listed(self, asked: str) -> ListedProvider:
         by_name = {str(each.name): each for each in await self._providers.list()}
-        name = resolve(request.provider_id, by_name.keys())
+        name = resolve(asked, by_name.keys())
         if name is None:
-            raise NotFoundError("provider", request.provider_id, "see `hodei providers list`")
-        return pb.GetProviderResponse(provider=_config(by_name[name]))
+            raise NotFoundError("provider", asked, "see `hodei providers list`")
+        return by_name[name]
 
-
-def _config(provider: ListedProvider) -> pb.ProviderConfig:
-    return pb.ProviderConfig(
-        id=provider.name,
-        name=provider.name,
-        provider_type=f"PROVIDER_TYPE_{provider.type}",
-        status=_STATUSES[provider.state],
-        max_workers=provider.max_workers,
-        active_workers=provider.active_workers,
-        problem=provider.problem,
-        breaker=pb.CircuitBreaker(
-            state=f"CIRCUIT_STATE_{provider.breaker}",
-            open_until=optional_timestamp(provider.open_until),
-            failures=provider.failures,
-        ),
-        workers={str(state): count for state, count in provider.workers.items()},
-        troubled_kinds=[
-            pb.TroubledKind(
-                kind=each.kind,
-                message=each.message,
-                next_try_at=optional_timestamp(each.next_try_at),
-            )
-            for each in provider.troubled_kinds
-        ],
-        is_kept_here=provider.is_kept_here,
-    )
+    async def _config(self, asked: str | ProviderName) -> pb.ProviderConfig:
+        return provider_config(await self._listed(asked))

@@ -17,20 +17,26 @@ async def gateway_of(address: EngineAddress, network: str) -> str:
     Raises:
         ProviderUnavailableError: The engine is not there, or the network is not or has no gateway.
     """
-    if network == _OF_THE_HOST:
-        return _LOOPBACK
     engine = Engine(address)
     await engine.open()
+    try:
+        return await gateway_in(engine, network)
+    finally:
+        await engine.close()
+
+
+async def gateway_in(engine: Engine, network: str) -> str:
+    """As above, of an engine that is open."""
+    if network == _OF_THE_HOST:
+        return _LOOPBACK
     try:
         async with engine.asked() as docker:
             found = await (await docker.networks.get(network)).show()
     except DockerError as error:
         raise ProviderUnavailableError(
-            f"docker.network: {error.message}; name a network of the engine at {address} "
+            f"docker.network: {error.message}; name a network of the engine at {engine.address} "
             "(docker network ls)"
         ) from error
-    finally:
-        await engine.close()
     settings = (found.get("IPAM") or {}).get("Config") or []
     gateway = next((str(each["Gateway"]) for each in settings if each.get("Gateway")), "")
     if not gateway:

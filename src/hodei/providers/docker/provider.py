@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -38,6 +37,7 @@ from hodei.providers.docker.container import (
     labels_of,
 )
 from hodei.providers.docker.engine import Engine, EngineAddress
+from hodei.providers.docker.examine import examine, find_bundle, require_linux
 from hodei.providers.docker.images import ImageFacts, Images, architecture_of
 from hodei.providers.docker.options import DockerOptions
 from hodei.providers.docker.refusals import of_container
@@ -54,7 +54,6 @@ _LOOK_AGAIN_S: Final = 0.05
 _AT_ONCE: Final = 8
 """Containers that are made at the same time; the engine makes few at once whatever is asked."""
 _LIVE: Final = frozenset({"running", "restarting"})
-_AGENT: Final = "hodei-agent"
 _NO_KIND: Final = WorkerKind()
 
 
@@ -184,6 +183,15 @@ class DockerProvider:
             if WORKER_LABEL in each["Labels"]
         ]
 
+    async def examine(self) -> Mapping[str, str]:
+        """Asks the engine, over a connection of its own."""
+        engine = Engine(self._engine.address)
+        await engine.open()
+        try:
+            return await examine(engine, self._options)
+        finally:
+            await engine.close()
+
     async def health(self) -> str:
         """Whether the engine answers."""
         try:
@@ -202,11 +210,7 @@ class DockerProvider:
 
     async def _meet(self) -> None:
         info = await self._engine.info()
-        if info.get("OSType") != "linux":
-            raise ProviderUnavailableError(
-                f"the Docker engine at {self._engine.address} runs {info.get('OSType')} "
-                "containers; the agent needs one for Linux"
-            )
+        require_linux(info, self._engine.address)
         self._architecture = architecture_of(info)
         self._images.default_registry = str(info.get("IndexServerAddress", ""))
         self._host = Resources(
@@ -214,11 +218,8 @@ class DockerProvider:
             memory_bytes=int(info["MemTotal"]),
             gpu_count=self._options.gpus,
         )
-        bundle = self._options.agent_bundle
-        is_local = not self._engine.address.host.startswith(("tcp://", "ssh://", "http"))
-        if isinstance(bundle, Path) and is_local:
-            found = await asyncio.to_thread(_find_bundle, bundle, self._architecture)
-            self._options = replace(self._options, agent_bundle=found)
+        found = await find_bundle(self._options, self._engine.address, self._architecture)
+        self._options = replace(self._options, agent_bundle=found)
 
     async def _image_of(self, kind: WorkerKind) -> ImageFacts:
         options, own = self._options, kind.container
@@ -336,19 +337,3 @@ async def _start(container: DockerContainer, bootstrap: Bootstrap) -> None:
     async with container.attach(stdin=True) as stream:
         await container.start()
         await stream.write_in(document)
-
-
-def _find_bundle(directory: Path, architecture: str) -> Path:
-    """The agent's files: the directory itself, or what was built last for the architecture.
-
-    Raises:
-        ProviderUnavailableError: There are none.
-    """
-    for place in (directory, directory / architecture):
-        if (place / _AGENT).is_file():
-            # Not the link: it moves on when another is built, and this one may be in use by then.
-            return place.resolve()
-    raise ProviderUnavailableError(
-        f"docker.agent_bundle: there is no {_AGENT} for {architecture} in {directory}; make it with "
-        "make agent-bundle, or name the directory where it is"
-    )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -18,6 +19,7 @@ from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.providers.record import ProviderType
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId, is_valid_id
+from hodei.kernel.units import format_size
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.providers import (
     Bootstrap,
@@ -65,6 +67,7 @@ class LocalProvider:
         labels: Every worker gets these.
         region: The label hodei.region of the workers.
         custom_resources: Countable things that each worker has.
+        name: Under which it is configured.
     """
 
     def __init__(  # noqa: PLR0913 - what an operator can decide, all by name
@@ -78,7 +81,9 @@ class LocalProvider:
         labels: Mapping[str, str] | None = None,
         region: str = "local",
         custom_resources: Mapping[str, int] | None = None,
+        name: str = "local",
     ) -> None:
+        self._name = ProviderName(name)
         self._cluster_id = cluster_id
         self._workers = workers.absolute()
         # -P: the directory that the server was started in is no place to import from.
@@ -102,8 +107,8 @@ class LocalProvider:
 
     @property
     def name(self) -> ProviderName:
-        """Always `local`."""
-        return ProviderName("local")
+        """As it is configured; `local` as a rule."""
+        return self._name
 
     def capabilities(self) -> Capabilities:
         """The host's resources, which all its workers share."""
@@ -191,6 +196,22 @@ class LocalProvider:
     async def list_owned(self) -> list[Handle]:
         """Every worker with a directory, running or not."""
         return [self._handle(each, each.processes()) for each in self._instances()]
+
+    async def examine(self) -> Mapping[str, str]:
+        """What this host is, and by what workers are started."""
+        host, resources = os.uname(), self._capabilities.resources
+        if shutil.which(self._command[0]) is None:
+            raise ProviderUnavailableError(
+                f"workers are started by {self._command[0]}, which is no program here"
+            )
+        return {
+            "system": f"{host.sysname} {host.release}",
+            "architecture": host.machine,
+            "cpus": f"{resources.cpu_millicores / 1000:g}",
+            "memory": format_size(resources.memory_bytes),
+            "agent": shlex.join(self._command),
+            "python": sys.version.split()[0],
+        }
 
     async def health(self) -> str:
         """Whether workers can be started."""
