@@ -29,9 +29,10 @@ class Call(NamedTuple):
 
     given: int
     """How many positions the plan takes."""
-    facts: tuple[Sequence[Any], ...]
-    """Ids and versions of jobs, then of workers."""
-    rows: tuple[Sequence[Any], ...]
+    facts: tuple[Sequence[Any] | None, ...]
+    """Ids and versions of jobs, then of workers; nothing where there are none."""
+    rows: tuple[Sequence[Any] | None, ...]
+    """The columns of each table, as above."""
 
     def arguments(self, *, begun: int | None, member: str | None, heard: int | None) -> list[Any]:
         """All of them.
@@ -67,12 +68,17 @@ def calls(
         [row for offset, row in plan.workers.items() if offset > 0],
         [row[1:] for offset, row in plan.workers.items() if offset < 0],
     ]
-    facts = tuple(column for of in (jobs, workers) for column in (list(of), list(of.values())))
+    facts = tuple(
+        column
+        for of in (jobs, workers)
+        for column in ((list(of), list(of.values())) if of else (None, None))
+    )
     for start in range(0, max(1, *map(len, tables)), _ROWS_AT_ONCE):
-        rows: list[Sequence[Any]] = []
+        rows: list[Sequence[Any] | None] = []
         for table, width in zip(tables, _WIDTHS, strict=True):
             part = islice(table, start, start + _ROWS_AT_ONCE)
-            rows += list(zip(*part, strict=True)) or [()] * width
+            # NULL for a table without rows: the client takes its time over each array.
+            rows += list(zip(*part, strict=True)) or [None] * width
         yield Call(given, facts, tuple(rows))
 
 

@@ -225,7 +225,7 @@ class _Attempt:
             position = rows[0]["position"]
             return _Begun(position, self._others(position, rows[1:]))
         stored = {
-            kind: dict.fromkeys(call.facts[at], 0) for kind, at in (("job", 0), ("worker", 2))
+            kind: dict.fromkeys(call.facts[at] or (), 0) for kind, at in (("job", 0), ("worker", 2))
         }
         for row in rows:
             stored[row["kind"]][row["stream"]] = row["version"]

@@ -22,7 +22,7 @@ from .session_names import session_name
 
 log = structlog.get_logger()
 
-_PAUSE_S: Final = 0.01
+_PAUSE_S: Final = 0.02
 """After a hint: what comes meanwhile is told together."""
 _RETRY_AFTER_S: Final = 1.0
 _ANSWER_S: Final = 5.0
