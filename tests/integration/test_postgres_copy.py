@@ -3,12 +3,26 @@
 import random
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from conformance.durable_stores_under_test import (
+    FUTURE,
+    R1,
+    R2,
+    attempt,
+    delivery,
+    event,
+    evolved,
+    run_row,
+    task,
+    timer,
+    write,
+)
 from conformance.stores_under_test import (
     accepted,
     assigned,
@@ -27,13 +41,18 @@ from conformance.stores_under_test import (
 from hodei.adapters.logstore import SegmentLogStore
 from hodei.adapters.postgres import PostgresStore
 from hodei.adapters.postgres.logs import PostgresLogStore
+from hodei.adapters.postgres.runs import PostgresDurableStore
 from hodei.adapters.sqlite import SqliteStore
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import RetryPolicy
 from hodei.domain.logs import LogChunk, LogGapError, LogStream
+from hodei.durable.runner.shards import shard_of
 from hodei.kernel.errors import AlreadyExistsError, BrokenError, NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
 from hodei.lifecycle.system_clock import SystemClock
+from hodei.ports import durable
+from hodei.ports.durable import RunFilter
+from hodei.ports.durable_rows import OutboxRow, RunId, RunStatus
 from hodei.ports.logs import LogStoreUnavailableError
 from hodei.server import database_copy
 from hodei.server.data_dir import DataDir, DataDirError, DataDirInUseError
@@ -59,9 +78,32 @@ async def installation(tmp_path: Path) -> Path:
     await put_worker(store, new_worker("w-2"))
     assert await store.put_provider(record := new_record("gpu-box"))
     assert await store.put_provider(record.changed(at(5), priority=7))
+    await put_runs(store)
     await store.close()
     await put_output(DataDir(tmp_path))
     return tmp_path
+
+
+async def put_runs(store: SqliteStore) -> None:
+    """One that has ended, and one that waits for a time and for a task and has not heard it all."""
+    runs = store.durable(SystemClock())
+    ended = run_row(R1, workflow_id="wf-1")
+    await write(runs, new_runs=(ended,), history=(event(1),), deliveries=(delivery("start"),))
+    over = evolved(ended, status=RunStatus.COMPLETED, closed_at=at(9), runnable_at=None)
+    await write(runs, runs=(over,), history=(event(2, command_id=7),), outbox=(OUTBOX,))
+    await write(
+        runs,
+        new_runs=(run_row(R2, workflow_id="wf-2", request_id="r"),),
+        history=(event(1, R2),),
+        timers=(timer(1, FUTURE, R2),),
+        tasks_new=(task(2, R2), task(3, R2, due_at=FUTURE)),
+        deliveries=(delivery("heard", R2), delivery("unheard", R2)),
+    )
+    [heard, _] = await runs.read_inbox(R2, limit=9)
+    await write(runs, consumed=(heard.id,), tasks_cancelled=(task(3, R2).task_id,))
+
+
+OUTBOX = OutboxRow(topic="ended", run_id=R1, at=at(9), data=b"over")
 
 
 async def put_output(data_dir: DataDir) -> None:
@@ -120,6 +162,58 @@ async def test_everything_is_there_and_goes_on(
     await new.close()
 
 
+async def test_runs_of_workflows_are_there_and_go_on(
+    installation: Path, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(installation, other, dirs_exist_ok=True)
+
+    assert (await copied(installation, postgres_url)).runs == 2
+
+    embedded = await SqliteStore.open(other)
+    old, new = embedded.durable(SystemClock()), await PostgresDurableStore.open(postgres_url)
+    shard = shard_of("default", "wf-2", await new.shard_count())
+    run = await old.load_run(R2)
+    assert run is not None
+    assert shard != run.shard_id
+    assert await new.newest_run("default", "wf-2") == replace(run, shard_id=shard)
+    assert await new.runs_due([shard], limit=9) == [R2]
+    assert await new.next_timer([shard]) == FUTURE
+    there = [replace(each, shard_id=shard) for each in await old.tasks_of(R2)]
+    assert await new.tasks_of(R2) == there
+    assert [each.cancel_requested for each in there] == [False, True]
+    for ask in (
+        lambda store: store.read_history(R1, after_seq=0),
+        lambda store: store.read_history(R2, after_seq=0),
+        lambda store: store.read_inbox(R2, limit=9),
+        lambda store: store.read_outbox(after=0, limit=9),
+    ):
+        assert await ask(new) == await ask(old)
+    # What was heard stays known, and what comes has a number of its own.
+    again = await attempt(new, deliveries=(delivery("heard", R2), delivery("new", R2)))
+    assert again == durable.Committed(repeated=("heard",))
+    assert [each.delivery.key for each in await new.read_inbox(R2, limit=9)] == ["unheard", "new"]
+    await write(new, new_runs=(run_row(RunId("r-3"), workflow_id="wf-3"),), outbox=(OUTBOX,))
+    assert [row.run_id for row in (await new.list_runs(RunFilter(), limit=9)).runs] == [
+        "r-3",
+        R2,
+        R1,
+    ]
+    await embedded.close()
+    await new.close()
+
+
+async def test_a_database_with_runs_is_left_alone(installation: Path, postgres_url: str):
+    runs = await PostgresDurableStore.open(postgres_url)
+    await write(runs, new_runs=(run_row(R1),))
+
+    with pytest.raises(AlreadyExistsError, match="has runs of workflows already"):
+        await copied(installation, postgres_url)
+
+    assert len((await runs.list_runs(RunFilter(), limit=9)).runs) == 1
+    await runs.close()
+
+
 async def test_the_old_database_is_not_gone_on_with_by_mistake(
     installation: Path, postgres_url: str
 ):
@@ -143,8 +237,8 @@ async def test_output_is_there_with_its_places_and_goes_on(
     old = await SegmentLogStore.open(other / "logs", SystemClock())
     new = await PostgresLogStore.open(postgres_url, SystemClock())
     for job_id, after in (("a", 0), ("a", 7), ("b", 3), ("c", 0), ("c", 2**20)):
-        for attempt in (0, 1, 2):
-            read = {"after_sequence": after, "max_bytes": 2**30, "attempt": attempt}
+        for number in (0, 1, 2):
+            read = {"after_sequence": after, "max_bytes": 2**30, "attempt": number}
             assert await new.read(JobId(job_id), **read) == await old.read(JobId(job_id), **read)
     assert [each.end for each in await new.append([output("b", b"xsecond!", attempt=2)])] == [8]
     with pytest.raises(LogGapError):
@@ -178,15 +272,18 @@ async def test_many_pages_are_copied_and_compared(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(database_copy, "_PAGE", 7)
+    monkeypatch.setattr("hodei.server.runs_copy._ROWS", 2)
     store = await SqliteStore.open(tmp_path)
     await put_jobs(store, *(new_job(f"job-{number}") for number in range(30)))
     for number in range(9):
         await put_worker(store, new_worker(f"w-{number}"))
+    await put_runs(store)
     await store.close()
 
     done = await copied(tmp_path, postgres_url)
 
     assert (done.events, done.streams, done.jobs, done.workers) == (69, 39, 30, 9)
+    assert done.runs == 2
 
 
 async def test_a_database_with_jobs_is_left_alone(installation: Path, postgres_url: str):
@@ -229,6 +326,11 @@ SPOILS = {
         " WHERE job_id = 'a'"
     ),
     "a provider is another": "UPDATE providers SET version = 3, data = replace(data, ':7,', ':8,')",
+    "a run is another": "UPDATE runs SET is_parked = true WHERE is_open",
+    "an event of a run is missing": "DELETE FROM run_history WHERE seq = 2",
+    "what a run has heard is missing": "DELETE FROM run_inbox WHERE NOT is_unread",
+    "a timer is too much": "INSERT INTO run_timers SELECT run_id, 9, shard_id, 1 FROM run_timers",
+    "a task is in another shard": "UPDATE run_tasks SET shard_id = shard_id + 1",
     "a worker is missing": "DELETE FROM workers WHERE id = 'w-1'",
 }
 

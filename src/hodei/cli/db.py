@@ -91,8 +91,8 @@ def copy_to_postgres(source: str, to: str, output: OutputFormat) -> None:
     print(
         f"{copied.place} has the same now, each compared: events {copied.events:,} (in "
         f"{copied.streams:,} streams), jobs {copied.jobs:,}, workers {copied.workers:,}, output of "
-        f"{copied.outputs:,} jobs ({copied.output_bytes:,} bytes); digest of all events "
-        f"{copied.digest}"
+        f"{copied.outputs:,} jobs ({copied.output_bytes:,} bytes), runs of workflows "
+        f"{copied.runs:,}; digest of all events {copied.digest}"
     )
     print(f"go on with: hodei server --data-dir {source} and HODEI_DATABASE_URL set")
 

@@ -23,6 +23,7 @@ from hodei.server.copy_proof import digest, require_same
 from hodei.server.data_dir import DataDir
 from hodei.server.database import SchemaRefusedError
 from hodei.server.logs_copy import all_outputs, compare_outputs
+from hodei.server.runs_copy import all_runs, compare_runs
 from hodei.wire import event_codec
 
 _PAGE: Final = 2000
@@ -42,6 +43,8 @@ class Copied:
     outputs: int = 0
     """Jobs that have output."""
     output_bytes: int = 0
+    runs: int = 0
+    """Of workflows."""
 
 
 async def copy_database(source: Path, url: str, *, report: Callable[[str], None]) -> Copied:
@@ -60,7 +63,7 @@ async def copy_database(source: Path, url: str, *, report: Callable[[str], None]
     Raises:
         NotFoundError: There is no database in `source`.
         DataDirInUseError: A server runs on it.
-        AlreadyExistsError: The other database has jobs or output.
+        AlreadyExistsError: The other database has jobs, output or runs of workflows.
         SchemaRefusedError: One of the two is not of this version.
         StoreUnavailableError: One of the two cannot be read or written.
         LogStoreUnavailableError: Output cannot be read or written.
@@ -75,18 +78,27 @@ async def copy_database(source: Path, url: str, *, report: Callable[[str], None]
             stack.push_async_callback(old.close)
             old_logs = await SegmentLogStore.open(data_dir.logs, SystemClock())
             stack.push_async_callback(old_logs.close)
-            report("copying the events and the jobs' output")
-            await fill(url, _pages(old), all_outputs(old_logs), await old.provider_records())
+            old_runs = old.durable(SystemClock())
+            report("copying the events, the jobs' output and the runs of workflows")
+            await fill(
+                url,
+                _pages(old),
+                all_outputs(old_logs),
+                await old.provider_records(),
+                all_runs(old_runs, url),
+            )
             report("comparing both sides")
             copied = await _compare(old, url)
             report("comparing the output")
             output = await compare_outputs(old_logs, url)
+            report("comparing the runs of workflows")
+            runs = await compare_runs(old_runs, url)
         data_dir.mark_moved(place(url))
     except SchemaError as error:
         raise SchemaRefusedError(str(error)) from error
     finally:
         data_dir.release()
-    return replace(copied, outputs=output.jobs, output_bytes=output.size)
+    return replace(copied, outputs=output.jobs, output_bytes=output.size, runs=runs)
 
 
 async def _compare(old: Store, url: str) -> Copied:

@@ -115,6 +115,11 @@ def task_columns(row: TaskRow) -> TaskColumns:
     )
 
 
+def with_shard(data: bytes, shard_id: ShardId) -> bytes:
+    """The `data` of a task that is in another shard."""
+    return _encoder.encode(replace(_task_decoder.decode(data), shard_id=shard_id))
+
+
 def decode_tasks(rows: Iterable[Any]) -> list[TaskRow]:
     """Tasks of their `data`, `revision` and `cancel_requested`.
 

@@ -8,6 +8,7 @@ from hodei.kernel.errors import AlreadyExistsError
 from hodei.ports.stores import StoredEvent
 from hodei.wire import event_codec
 from hodei.wire.instants import to_micros
+from hodei.wire.run_tables import Row, RunTable
 
 from . import provider_rows, schema
 from .connection import Connection, connect, place, translated_errors
@@ -15,6 +16,7 @@ from .logs.fill import JobOutput
 from .logs.fill import fill as fill_logs
 from .named_sql import load
 from .rebuild import rebuild_within
+from .runs.tables import fill as fill_runs
 
 _SQL: Final = load("rebuild.sql")
 _WRITES: Final = load("writes.sql")
@@ -37,8 +39,9 @@ async def fill(
     pages: AsyncIterable[Sequence[StoredEvent]],
     outputs: AsyncIterable[JobOutput],
     providers: Sequence[ProviderRecord],
+    runs: AsyncIterable[tuple[RunTable, Sequence[Row]]],
 ) -> None:
-    """Writes events at the very positions that they have, what they lead to, output, and providers.
+    """Writes all that an installation has; events at the very positions that they have.
 
     All of it in one transaction: interrupted, it leaves the database as it was.
 
@@ -47,9 +50,10 @@ async def fill(
         pages: All events of the other store, in their order.
         outputs: Of its jobs.
         providers: All its records of providers.
+        runs: All rows of the saga engine's tables.
 
     Raises:
-        AlreadyExistsError: There are events or output in it.
+        AlreadyExistsError: There are events, output or runs in it.
         SchemaError: Its tables are not those that this code knows.
         StoreUnavailableError: It cannot be written.
     """
@@ -64,6 +68,7 @@ async def fill(
                 await _fill(connection, url, pages)
                 await fill_logs(connection, outputs)
                 await provider_rows.fill(connection, providers)
+                await fill_runs(connection, runs, place=place(url))
     finally:
         await connection.close()
 

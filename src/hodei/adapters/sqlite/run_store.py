@@ -26,8 +26,9 @@ from hodei.ports.durable_rows import (
     TimerRow,
 )
 from hodei.ports.stores import StoreUnavailableError
+from hodei.wire.run_tables import Row, RunTable
 
-from . import run_reads, run_writes
+from . import run_reads, run_tables, run_writes
 from .reader import ReaderPool
 from .run_leases import SqliteLeases
 from .writer import Writer
@@ -55,6 +56,12 @@ class SqliteDurableStore(SqliteLeases):
         self._require_open()
         size = run_writes.size_of(batch)
         return await self._writer.write(run_writes.write_batches, batch, size=size)
+
+    async def rows_after(self, table: RunTable, key: Row, *, limit: int) -> list[Row]:
+        """Rows of a table after a key, in their order, for whoever moves all of it elsewhere."""
+        return await self._read(
+            lambda connection: run_tables.rows_after(connection, table, key, limit)
+        )
 
     async def load_run(self, run_id: RunId) -> RunRow | None:
         """See `RunReads.load_run`."""

@@ -29,8 +29,9 @@ from hodei.ports.durable_rows import (
 )
 from hodei.wire.instants import from_micros
 from hodei.wire.run_rows import history_rows, inbox_rows, outbox_rows, timer_rows
+from hodei.wire.run_tables import Row, RunTable
 
-from . import reading
+from . import reading, tables
 from .committer import RunCommitter
 from .leases import PostgresLeases
 
@@ -84,6 +85,10 @@ class PostgresDurableStore(PostgresLeases):
     async def commit(self, batch: Batch) -> Committed | Refusal:
         """See `DurableWriter.commit`."""
         return await self._committer.write(batch)
+
+    async def rows_after(self, table: RunTable, key: Row, *, limit: int) -> list[Row]:
+        """Rows of a table after a key, in their order, for whoever compares all of it."""
+        return await tables.rows_after(self._readers, table, key, limit)
 
     async def load_run(self, run_id: RunId) -> RunRow | None:
         """See `RunReads.load_run`."""
