@@ -616,3 +616,54 @@ async def test_a_store_that_is_closed_says_so(store: DurableStore):
         await attempt(store)
     with pytest.raises(StoreUnavailableError):
         await store.load_run(R1)
+
+
+async def test_runs_that_ended_before_go_with_all_that_was_theirs(store: DurableStore):
+    old, open_one = run_row(R1), run_row(R2)
+    recent = run_row(RunId("r-3"), workflow_id="wf-3")
+    await write(
+        store,
+        new_runs=(old, open_one, recent),
+        history=tuple(event(1, each) for each in (R1, R2, recent.run_id)),
+        deliveries=tuple(delivery("k", each) for each in (R1, R2, recent.run_id)),
+        outbox=(
+            OutboxRow(topic="old", run_id=R1, at=at(1), data=b""),
+            OutboxRow(topic="recent", run_id=R1, at=at(20), data=b""),
+        ),
+    )
+    for row, seconds in ((old, 9), (recent, 10)):
+        over = evolved(row, status=RunStatus.COMPLETED, closed_at=at(seconds))
+        await write(store, runs=(over,))
+
+    gone = await store.let_runs_go(closed_before=at(10), after=0, at_most=10)
+
+    assert (gone.runs, gone.next) == (1, None)
+    assert [await store.load_run(each) is None for each in (R1, R2, recent.run_id)] == [
+        True,
+        False,
+        False,
+    ]
+    assert await store.read_history(R1, after_seq=0) == []
+    assert len(await store.read_history(R2, after_seq=0)) == 1
+    assert [row.topic for _, row in await store.read_outbox(after=0, limit=9)] == ["recent"]
+    [(position, _)] = await store.read_outbox(after=1, limit=9)
+    assert position == 2
+    # Its keys are gone with it: its id could begin anew.
+    await write(store, new_runs=(old,), deliveries=(delivery("k"),))
+    assert len(await store.read_inbox(R1, limit=9)) == 1
+
+
+async def test_runs_go_some_at_a_time_until_all_were_looked_at(store: DurableStore):
+    rows = [run_row(RunId(f"r-{number}"), workflow_id=f"wf-{number}") for number in range(5)]
+    await write(store, new_runs=tuple(rows))
+    for row in rows:
+        over = evolved(row, status=RunStatus.FAILED, closed_at=at(1))
+        await write(store, runs=(over,))
+
+    removed, after = 0, 0
+    while after is not None:
+        gone = await store.let_runs_go(closed_before=at(2), after=after, at_most=2)
+        removed, after = removed + gone.runs, gone.next
+
+    assert removed == 5
+    assert (await store.list_runs(RunFilter(), limit=9)).runs == ()

@@ -44,6 +44,9 @@ STATEMENTS: dict[str, tuple[object, ...]] = {
     "claim_tasks": (["platform"], 10, "me", timedelta(seconds=1)),
     "overdue_tasks": (SHARDS, 10),
     "next_task_time": (SHARDS,),
+    "ended_runs": (0, 10),
+    "remove_runs": (["run-1"],),
+    "remove_old_outbox": (0, 10),
 }
 BIG = {"runs", "run_history", "run_inbox", "run_timers", "run_tasks"}
 FILTERS = (

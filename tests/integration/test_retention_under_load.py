@@ -19,6 +19,7 @@ from conformance.stores_under_test import (
     spec,
 )
 from hodei.adapters.logstore import SegmentLogStore
+from hodei.adapters.memory import MemoryDurableStore
 from hodei.adapters.postgres import PostgresStore
 from hodei.adapters.postgres.logs import PostgresLogStore
 from hodei.adapters.postgres.rebuild import rebuild as rebuild_postgres
@@ -33,7 +34,7 @@ from hodei.ports.logs import KeptLogStore
 from hodei.ports.stores import JobFilter, Store
 
 OLD = 150
-RULES = RetentionRules(jobs_s=24 * 3600.0, logs_s=24 * 3600.0, logs_bytes=0)
+RULES = RetentionRules(jobs_s=24 * 3600.0, logs_s=24 * 3600.0, logs_bytes=0, runs_s=24 * 3600.0)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -101,6 +102,7 @@ async def test_commits_go_on_and_what_is_left_is_what_its_events_lead_to(
             history=store,
             jobs=store,
             logs=logs,
+            runs=MemoryDurableStore(SystemClock()),
             counters=counters,
             clock=SystemClock(),
             rules=RULES,

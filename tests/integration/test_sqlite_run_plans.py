@@ -31,6 +31,8 @@ PARTIAL = {"runs_pending", "run_inbox_unread", "runs_parked"}
 """Indices that hold nothing but what is asked for, so that all of one may be read."""
 SMALL = {"json_each", "wanted", "busy", "found", "run_shards", "(subquery", "CONSTANT"}
 
+REMOVALS = ("remove_runs", "remove_histories", "remove_inboxes")
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
@@ -53,7 +55,9 @@ def test_reads_only_what_it_needs(database: sqlite3.Connection, name: str):
     ] == []
 
 
-@pytest.mark.parametrize("name", ["change_runs", "delete_timers", "mark_read", "clear_inbox"])
+@pytest.mark.parametrize(
+    "name", ["change_runs", "delete_timers", "mark_read", "clear_inbox", *REMOVALS]
+)
 def test_writes_only_what_it_must(database: sqlite3.Connection, name: str):
     sql = load("runs.sql")[name]
     plan = database.execute(f"EXPLAIN QUERY PLAN {sql}", ["[]"] * sql.count("?")).fetchall()

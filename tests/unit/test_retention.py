@@ -6,6 +6,8 @@ from datetime import datetime
 import pytest
 from structlog.testing import capture_logs
 
+from conformance.durable_stores_under_test import R1, R2, evolved, run_row, write
+from hodei.adapters.memory import MemoryDurableStore
 from hodei.application import retention as module
 from hodei.application.links import Output, Run
 from hodei.application.retention import Retention, RetentionRules
@@ -15,13 +17,14 @@ from hodei.domain.jobs.spec import RetryPolicy
 from hodei.domain.logs import LogEntry
 from hodei.kernel.errors import NotFoundError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
+from hodei.ports.durable_rows import RunStatus
 from hodei.ports.logs import LogStoreUnavailableError
 from hodei.ports.stores import Removed, StoredEvent, StoreUnavailableError
 from support.builders import chunk, result, spec, started
 from support.plane import Agent, Plane, running
 
 HOUR = 3600.0
-RULES = RetentionRules(jobs_s=10 * HOUR, logs_s=5 * HOUR, logs_bytes=0)
+RULES = RetentionRules(jobs_s=10 * HOUR, logs_s=5 * HOUR, logs_bytes=0, runs_s=20 * HOUR)
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +43,7 @@ def retention(plane: Plane, rules: RetentionRules = RULES, **parts: object) -> R
         history=plane.store,
         jobs=plane.store,
         logs=plane.logs,
+        runs=parts.pop("runs", None) or MemoryDurableStore(plane.clock),
         counters=plane.counters,
         clock=plane.clock,
         rules=rules,
@@ -113,7 +117,7 @@ async def test_a_job_that_has_not_ended_is_not_touched_whatever_its_age(plane: P
     plane.clock.jump(1000 * HOUR)
     before = await events(plane)
 
-    await retention(plane, RetentionRules(jobs_s=1, logs_s=1, logs_bytes=1)).look()
+    await retention(plane, RetentionRules(jobs_s=1, logs_s=1, logs_bytes=1, runs_s=1)).look()
 
     assert await events(plane) == before
     assert [each.chunk.data for each in await output(plane, "running")] == [b"abc"]
@@ -144,7 +148,9 @@ async def test_beyond_its_size_the_oldest_output_goes_before_its_time(plane: Pla
             await end_job(agent, job, b"x" * 100)
         plane.clock.jump(60)
 
-    await retention(plane, RetentionRules(jobs_s=HOUR, logs_s=HOUR, logs_bytes=250)).look()
+    await retention(
+        plane, RetentionRules(jobs_s=HOUR, logs_s=HOUR, logs_bytes=250, runs_s=HOUR)
+    ).look()
 
     kept = [number for number in range(5) if await output(plane, f"job-{number}")]
     # The second still runs.
@@ -261,3 +267,36 @@ async def test_it_looks_at_the_start_and_goes_on(plane: Plane) -> None:
     await plane.settle()
     assert await events(plane) == []
     assert not task.done()
+
+
+async def test_a_run_that_has_ended_goes_when_its_own_time_is_over(plane: Plane) -> None:
+    runs = MemoryDurableStore(plane.clock)
+    now = plane.clock.now()
+    row = run_row(R1, started_at=now)
+    await write(runs, new_runs=(row, run_row(R2, started_at=now)))
+    await write(runs, runs=(evolved(row, status=RunStatus.FAILED, closed_at=now),))
+
+    plane.clock.jump(19 * HOUR)
+    await retention(plane, runs=runs).look()
+    assert await runs.load_run(R1) is not None
+
+    plane.clock.jump(2 * HOUR)
+    with capture_logs() as said:
+        await retention(plane, runs=runs).look()
+    assert await runs.load_run(R1) is None
+    # What has not ended stays, whatever its age.
+    assert await runs.load_run(R2) is not None
+    assert [each["runs"] for each in said if each["event"] == "old_runs_let_go"] == [1]
+    assert plane.counters.snapshot()["runs_let_go"] == 1
+
+
+async def test_runs_are_the_affair_of_the_server_on_duty(plane: Plane) -> None:
+    runs = MemoryDurableStore(plane.clock)
+    row = run_row(R1)
+    await write(runs, new_runs=(row,))
+    await write(runs, runs=(evolved(row, status=RunStatus.FAILED, closed_at=row.started_at),))
+    plane.clock.jump(1_000_000 * HOUR)
+
+    await retention(plane, runs=runs, is_on_duty=lambda: False).look()
+
+    assert await runs.load_run(R1) is not None

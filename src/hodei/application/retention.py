@@ -1,4 +1,4 @@
-"""Lets go of jobs, workers and output that are over for long, a little at a time."""
+"""Lets go of jobs, workers, output and runs that are over for long, a little at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from hodei.domain.jobs.states import TERMINAL, JobState
 from hodei.kernel.clock import Clock
 from hodei.kernel.errors import UnavailableError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId, Position
+from hodei.ports.durable import RunKeeping
 from hodei.ports.logs import LogKeeping
 from hodei.ports.stores import HistoryStore, JobFilter, JobStore, Removed
 
@@ -39,6 +40,8 @@ class RetentionRules:
     """After it was stored; that of jobs that have not ended stays, whatever its age."""
     logs_bytes: int
     """All output together, as it is stored; 0 for no limit."""
+    runs_s: float
+    """After the end of a workflow's run, with its history."""
 
 
 class Retention:
@@ -48,6 +51,7 @@ class Retention:
         history: Where jobs, workers and events go from.
         jobs: Tells which have not ended.
         logs: Where output goes from.
+        runs: Where runs of workflows go from.
         counters: Count what went.
         clock: The time.
         rules: How long what is kept.
@@ -61,6 +65,7 @@ class Retention:
         history: HistoryStore,
         jobs: JobStore,
         logs: LogKeeping,
+        runs: RunKeeping,
         counters: Counters,
         clock: Clock,
         rules: RetentionRules,
@@ -69,6 +74,7 @@ class Retention:
         self._history = history
         self._jobs = jobs
         self._logs = logs
+        self._runs = runs
         self._counters = counters
         self._clock = clock
         self._rules = rules
@@ -82,7 +88,7 @@ class Retention:
 
     async def look(self) -> None:
         """Lets go of all that is over for long enough now."""
-        for step in (self._let_output_go, self._let_history_go):
+        for step in (self._let_output_go, self._let_history_go, self._let_runs_go):
             try:
                 if self._is_on_duty():
                     await step(self._clock.now())
@@ -140,9 +146,24 @@ class Retention:
         await self._logs.forget(job_ids)
         began = self._clock.monotonic()
         removed = await self._history.remove(streams, ended_before=limit)
-        took = self._clock.monotonic() - began
         self._counters.add("jobs_let_go", removed.jobs)
         self._counters.add("workers_let_go", removed.workers)
         self._counters.add("events_let_go", removed.events)
-        await asyncio.sleep(max(_LEAST_PAUSE_S, _SHARE * took))
+        await self._leave_to_others(since=began)
         return removed
+
+    async def _let_runs_go(self, now: datetime) -> None:
+        limit = now - timedelta(seconds=self._rules.runs_s)
+        removed, after = 0, 0
+        while after is not None and self._is_on_duty():
+            began = self._clock.monotonic()
+            gone = await self._runs.let_runs_go(closed_before=limit, after=after, at_most=_AT_ONCE)
+            self._counters.add("runs_let_go", gone.runs)
+            removed, after = removed + gone.runs, gone.next
+            await self._leave_to_others(since=began)
+        if removed:
+            log.info("old_runs_let_go", runs=removed, ended_before=limit.isoformat())
+
+    async def _leave_to_others(self, *, since: float) -> None:
+        took = self._clock.monotonic() - since
+        await asyncio.sleep(max(_LEAST_PAUSE_S, _SHARE * took))

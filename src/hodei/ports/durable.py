@@ -315,7 +315,33 @@ class Leases(Protocol):
         ...
 
 
-class DurableStore(DurableWriter, RunReads, WorkReads, Leases, Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsLetGo:
+    """What is no longer there, and where to look on."""
+
+    runs: int
+    next: int | None
+    """None when there is nothing left to look at."""
+
+
+class RunKeeping(Protocol):
+    """Lets go of runs that are over for long. One that is open is never touched."""
+
+    async def let_runs_go(self, *, closed_before: datetime, after: int, at_most: int) -> RunsLetGo:
+        """Removes runs that ended before, with their histories and all that was delivered to them.
+
+        So too the outbox rows that are older, as many as ten for each run that is looked at. It may
+        be undone by a crash of the machine.
+
+        Args:
+            closed_before: A run that ended then or later stays.
+            after: 0, or the `next` of the call before.
+            at_most: So many ended runs are looked at, those that began first.
+        """
+        ...
+
+
+class DurableStore(DurableWriter, RunReads, WorkReads, RunKeeping, Leases, Protocol):
     """All of it, as one adapter gives it."""
 
     async def close(self) -> None:

@@ -312,6 +312,7 @@ def build(
             history=base.store,
             jobs=base.store,
             logs=base.logs,
+            runs=base.durable,
             counters=counters,
             clock=base.clock,
             rules=_retention_rules(config),
@@ -380,4 +381,5 @@ def _retention_rules(config: ServerConfig) -> RetentionRules:
         jobs_s=config.job_retention_s,
         logs_s=min(config.log_retention_s, config.job_retention_s),
         logs_bytes=config.log_max_size,
+        runs_s=config.workflow_retention_s,
     )

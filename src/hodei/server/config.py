@@ -165,6 +165,8 @@ class ServerConfig:
     log_max_size: ByteSize = ByteSize(50 * 2**30)  # noqa: RUF009 - it cannot be changed
     """How much output is kept of all jobs that have ended, as it is stored: beyond that, the oldest
     goes before its time. 0 means no limit."""
+    workflow_retention_s: float = 30 * 86400.0
+    """How long runs of workflows that have ended are kept, with their histories. 1h or more."""
     provider_strategy: str = "first-available"
     """Which of several providers that fit makes a worker: `first-available` (by priority), `lowest-cost`,
     `fastest-startup`, `most-capacity`, `round-robin` or `healthiest`."""

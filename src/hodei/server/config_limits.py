@@ -27,6 +27,7 @@ def check_config(config: ServerConfig) -> list[FieldViolation]:
         _duration("stop_grace", config.stop_grace_s, 0, 3600),
         _duration("job_retention", config.job_retention_s, 3600, 3650 * _DAY_S),
         _duration("log_retention", config.log_retention_s, 60, 3650 * _DAY_S),
+        _duration("workflow_retention", config.workflow_retention_s, 3600, 3650 * _DAY_S),
         _whole("log_max_size", config.log_max_size, (0, 2**60)),
         _loopback("listen_host", config.listen_host),
         _distinct_ports(config),

@@ -12,6 +12,7 @@ from hodei.ports.durable import (
     Refusal,
     RunFilter,
     RunPage,
+    RunsLetGo,
 )
 from hodei.ports.durable_rows import (
     HistoryRow,
@@ -57,6 +58,12 @@ class MemoryDurableStore(MemoryLeases):
         if (refusal := self._tables.check(batch)) is not None:
             return refusal
         return Committed(repeated=tuple(self._tables.apply(batch)))
+
+    async def let_runs_go(self, *, closed_before: datetime, after: int, at_most: int) -> RunsLetGo:
+        """See `RunKeeping.let_runs_go`."""
+        await self._turn()
+        del after, at_most  # it looks at everything
+        return RunsLetGo(runs=self._tables.let_runs_go(closed_before), next=None)
 
     async def load_run(self, run_id: RunId) -> RunRow | None:
         """See `RunReads.load_run`."""
@@ -108,8 +115,9 @@ class MemoryDurableStore(MemoryLeases):
     async def read_outbox(self, *, after: int, limit: int) -> list[tuple[int, OutboxRow]]:
         """See `RunReads.read_outbox`."""
         await self._turn()
-        rows = self._tables.outbox[after : after + limit]
-        return list(enumerate(rows, start=after + 1))
+        begin = self._tables.outbox_let_go
+        rows = self._tables.outbox[max(0, after - begin) :][:limit]
+        return list(enumerate(rows, start=max(after, begin) + 1))
 
     async def timers_due(self, shards: Sequence[ShardId], *, limit: int) -> list[TimerRow]:
         """See `WorkReads.timers_due`."""

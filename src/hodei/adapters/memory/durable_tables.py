@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from hodei.kernel.errors import BrokenError
 from hodei.ports.durable import Batch, Moved, NotOpen, Refusal, Taken, Unread
@@ -35,11 +36,28 @@ class Tables:
     timers: dict[TimerKey, TimerRow] = field(default_factory=dict[TimerKey, TimerRow])
     tasks: dict[TaskId, TaskRow] = field(default_factory=dict[TaskId, TaskRow])
     outbox: list[OutboxRow] = field(default_factory=list[OutboxRow])
+    outbox_let_go: int = 0
+    """So many were there before the first that is."""
     deliveries_made: int = 0
 
     def open_runs(self) -> Iterable[RunRow]:
         """The runs that have not ended."""
         return (row for row in self.runs.values() if row.status in OPEN)
+
+    def let_runs_go(self, closed_before: datetime) -> int:
+        """Forgets runs that ended before; returns how many."""
+        gone = [
+            row.run_id
+            for row in self.runs.values()
+            if row.closed_at is not None and row.closed_at < closed_before
+        ]
+        for run_id in gone:
+            for rows in (self.runs, self.history, self.inbox, self.keys):
+                rows.pop(run_id, None)
+        while self.outbox and self.outbox[0].at < closed_before:
+            self.outbox.pop(0)
+            self.outbox_let_go += 1
+        return len(gone)
 
     def newest_run(self, namespace: str, workflow_id: str) -> RunRow | None:
         """The open run of a workflow id; else the one that was started last."""

@@ -213,6 +213,23 @@ AND type = {type}
 -- name: is_parked
 AND is_parked
 
+-- name: ended_runs
+SELECT number, run_id, data FROM runs WHERE number > $1 AND NOT is_open ORDER BY number LIMIT $2
+
+-- name: remove_runs
+WITH gone AS (
+    DELETE FROM runs WHERE run_id = ANY($1::text[]) AND NOT is_open RETURNING run_id
+), gone_history AS (
+    DELETE FROM run_history USING gone WHERE run_history.run_id = gone.run_id
+), gone_inbox AS (
+    DELETE FROM run_inbox USING gone WHERE run_inbox.run_id = gone.run_id
+)
+SELECT count(*) FROM gone
+
+-- name: remove_old_outbox
+DELETE FROM run_outbox
+WHERE at < $1 AND position IN (SELECT position FROM run_outbox ORDER BY position LIMIT $2)
+
 -- name: shard_count
 SELECT count(*) FROM run_shards
 

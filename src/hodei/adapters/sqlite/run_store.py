@@ -13,6 +13,7 @@ from hodei.ports.durable import (
     Refusal,
     RunFilter,
     RunPage,
+    RunsLetGo,
 )
 from hodei.ports.durable_rows import (
     HistoryRow,
@@ -28,7 +29,7 @@ from hodei.ports.durable_rows import (
 from hodei.ports.stores import StoreUnavailableError
 from hodei.wire.run_tables import Row, RunTable
 
-from . import run_reads, run_tables, run_writes
+from . import run_history, run_reads, run_tables, run_writes
 from .reader import ReaderPool
 from .run_leases import SqliteLeases
 from .writer import Writer
@@ -61,6 +62,13 @@ class SqliteDurableStore(SqliteLeases):
         """Rows of a table after a key, in their order, for whoever moves all of it elsewhere."""
         return await self._read(
             lambda connection: run_tables.rows_after(connection, table, key, limit)
+        )
+
+    async def let_runs_go(self, *, closed_before: datetime, after: int, at_most: int) -> RunsLetGo:
+        """See `RunKeeping.let_runs_go`."""
+        self._require_open()
+        return await self._writer.change(
+            lambda connection: run_history.let_runs_go(connection, closed_before, after, at_most)
         )
 
     async def load_run(self, run_id: RunId) -> RunRow | None:

@@ -250,3 +250,20 @@ AND type = :type
 
 -- name: is_parked
 AND is_parked
+
+-- name: ended_runs
+SELECT number, run_id, data FROM runs WHERE number > :after AND NOT is_open
+ORDER BY number LIMIT :limit
+
+-- name: remove_runs
+DELETE FROM runs WHERE NOT is_open AND run_id IN (SELECT value FROM json_each(?))
+
+-- name: remove_histories
+DELETE FROM run_history WHERE run_id IN (SELECT value FROM json_each(?))
+
+-- name: remove_inboxes
+DELETE FROM run_inbox WHERE run_id IN (SELECT value FROM json_each(?))
+
+-- name: remove_old_outbox
+DELETE FROM run_outbox
+WHERE at < :at AND position IN (SELECT position FROM run_outbox ORDER BY position LIMIT :limit)

@@ -15,6 +15,7 @@ from hodei.ports.durable import (
     Refusal,
     RunFilter,
     RunPage,
+    RunsLetGo,
 )
 from hodei.ports.durable_rows import (
     HistoryRow,
@@ -31,7 +32,7 @@ from hodei.wire.instants import from_micros
 from hodei.wire.run_rows import history_rows, inbox_rows, outbox_rows, timer_rows
 from hodei.wire.run_tables import Row, RunTable
 
-from . import reading, tables
+from . import history, reading, tables
 from .committer import RunCommitter
 from .leases import PostgresLeases
 
@@ -89,6 +90,10 @@ class PostgresDurableStore(PostgresLeases):
     async def rows_after(self, table: RunTable, key: Row, *, limit: int) -> list[Row]:
         """Rows of a table after a key, in their order, for whoever compares all of it."""
         return await tables.rows_after(self._readers, table, key, limit)
+
+    async def let_runs_go(self, *, closed_before: datetime, after: int, at_most: int) -> RunsLetGo:
+        """See `RunKeeping.let_runs_go`."""
+        return await history.let_runs_go(self._readers, closed_before, after, at_most)
 
     async def load_run(self, run_id: RunId) -> RunRow | None:
         """See `RunReads.load_run`."""
