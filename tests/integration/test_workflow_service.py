@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,25 @@ async def _start(data_dir: Path, sdk: AsyncClient) -> None:
             if (await sdk.get_workflow("d")).events >= 3:
                 return
             await asyncio.sleep(0.02)
+
+
+async def test_what_is_left_behind_at_providers_is_looked_for_by_a_run_that_operators_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_local = replace(config(tmp_path), local=LocalProviderConfig(warm_workers=0))
+    async with running_server(with_local) as addresses, AsyncClient(addresses.grpc) as sdk:
+        assert await sdk.clean_up_workers() == []
+        assert await sdk.clean_up_workers(provider="local", dry_run=True) == []
+        runs = [each async for each in sdk.workflows(type="clean-up-orphans")]
+        assert {each.status for each in runs} == {"COMPLETED"}
+        assert len(runs) == 2
+        with pytest.raises(NotFoundError, match="this server has local"):
+            await sdk.clean_up_workers(provider="docker")
+
+        async def hodei(*words: str) -> int:
+            return await asyncio.to_thread(main, [*words, "--server", addresses.grpc])
+
+        assert await hodei("workers", "clean-up", "--dry-run", "--output", "json") == 0
+        assert "[]\n" in capsys.readouterr().out
+        assert await hodei("workers", "clean-up", "--provider", "docker") == 2
+        assert "docker" in capsys.readouterr().err

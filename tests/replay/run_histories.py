@@ -10,11 +10,12 @@ import json
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.durable import codec
 from hodei.durable.definitions import Activity, Workflow, workflow
 from hodei.durable.events import Decision
@@ -22,6 +23,9 @@ from hodei.durable.failures import Ended
 from hodei.durable.loop.context import Context
 from hodei.durable.recorded import Recorded
 from hodei.durable.retry import ONCE, retry
+from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.sagas.clean_up_orphans import CleanUp, Found, Orphan, clean_up_orphans
+from hodei.sagas.provision_worker import WorkerOrder, provision_worker
 from support.histories_of_runs import DrivenRun
 
 HISTORIES_DIR: Final = Path(__file__).parent / "histories"
@@ -85,6 +89,18 @@ async def watch(ctx: Context, rounds: int) -> list[int]:
 
 SAMPLES: Final[tuple[Workflow, ...]] = (provision, watch)
 
+BUILT_IN: Final[tuple[Workflow, ...]] = (provision_worker, clean_up_orphans)
+"""Hodei's own sagas: servers of users have open runs of them when they are upgraded."""
+
+ORDER: Final = WorkerOrder(
+    worker_id=WorkerId("docker-1"),
+    provider=ProviderName("docker"),
+    home="a",
+    for_job=JobId("job-1"),
+    kind=WorkerKind(image="debian:12", memory_bytes=2**20),
+    enroll_timeout_s=60.0,
+)
+
 
 def _provisioned() -> DrivenRun:
     run = DrivenRun(provision, Order(count=2, region="eu"))
@@ -147,6 +163,63 @@ def _half_done() -> DrivenRun:
     return run
 
 
+def _worker_up() -> DrivenRun:
+    run = DrivenRun(provision_worker, ORDER)
+    run.activity_returns(1, 3.5)
+    for command_id in (3, 5, 6):
+        run.activity_returns(command_id, None)
+    return run
+
+
+def _worker_never_came() -> DrivenRun:
+    run = DrivenRun(provision_worker, replace(ORDER, kind=None, home=""))
+    run.activity_returns(2, None)
+    run.activity_returns(4, None)
+    run.activity_ends(5, kind="PROVIDER")
+    run.activity_returns(7, None)
+    run.activity_returns(8, None)
+    return run
+
+
+def _worker_called_off() -> DrivenRun:
+    run = DrivenRun(provision_worker, replace(ORDER, kind=None))
+    run.activity_returns(2, None)
+    run.cancel()
+    run.activity_ends(4, Ended.CANCELLED)
+    run.activity_returns(6, None)
+    run.activity_returns(7, None)
+    return run
+
+
+def _worker_whose_host_is_gone() -> DrivenRun:
+    run = DrivenRun(provision_worker, replace(ORDER, kind=None))
+    run.activity_returns(2, None)
+    run.activity_ends(4, Ended.TIMED_OUT, kind="ScheduleToStartTimeout")
+    run.activity_ends(5, kind="PROVIDER")
+    run.activity_ends(7, Ended.TIMED_OUT, kind="ScheduleToStartTimeout")
+    run.activity_returns(8, None)
+    return run
+
+
+def _cleaned_up() -> DrivenRun:
+    run = DrivenRun(clean_up_orphans, CleanUp(provider=ProviderName("docker"), home="a"))
+    orphans = [
+        Orphan(provider=ProviderName("docker"), worker_id=WorkerId(f"docker-{n}"), data={"id": "4"})
+        for n in range(3)
+    ]
+    run.activity_returns(1, Found(orphans=tuple(orphans)))
+    run.activity_returns(3, value=True)
+    run.activity_returns(2, value=False)
+    run.activity_ends(4)
+    return run
+
+
+def _looked_for_orphans() -> DrivenRun:
+    run = DrivenRun(clean_up_orphans, CleanUp(provider=ProviderName("docker"), dry_run=True))
+    run.activity_returns(1, Found(orphans=()))
+    return run
+
+
 RUNS: Final[dict[str, Callable[[], DrivenRun]]] = {
     "provisioned": _provisioned,
     "undone": _undone,
@@ -154,6 +227,12 @@ RUNS: Final[dict[str, Callable[[], DrivenRun]]] = {
     "watched": _watched,
     "failed-side-by-side": _failed_side_by_side,
     "half-done": _half_done,
+    "cleaned-up": _cleaned_up,
+    "looked-for-orphans": _looked_for_orphans,
+    "worker-up": _worker_up,
+    "worker-never-came": _worker_never_came,
+    "worker-called-off": _worker_called_off,
+    "worker-whose-host-is-gone": _worker_whose_host_is_gone,
 }
 
 
@@ -161,7 +240,9 @@ def read_stored(path: Path) -> tuple[Workflow, list[Recorded]]:
     """A stored history, and the workflow of today that must replay it."""
     stored = json.loads(path.read_text())
     (definition,) = [
-        each for each in SAMPLES if (each.name, each.version) == (stored["type"], stored["version"])
+        each
+        for each in (*SAMPLES, *BUILT_IN)
+        if (each.name, each.version) == (stored["type"], stored["version"])
     ]
     return definition, [
         Recorded(
@@ -174,10 +255,13 @@ def read_stored(path: Path) -> tuple[Workflow, list[Recorded]]:
 
 
 def write_release(version: str) -> None:
-    """Keeps the histories that this version makes."""
+    """Keeps the histories that this version makes; those that are there stay as they are."""
     directory = HISTORIES_DIR / version
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for name, drive in RUNS.items():
+        path = directory / f"{name}.json"
+        if path.exists():
+            continue
         run = drive()
         events = [
             [
@@ -193,7 +277,7 @@ def write_release(version: str) -> None:
             "version": run.definition.version,
             "events": events,
         }
-        (directory / f"{name}.json").write_text(json.dumps(stored, indent=1) + "\n")
+        path.write_text(json.dumps(stored, indent=1) + "\n")
 
 
 if __name__ == "__main__":

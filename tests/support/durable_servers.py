@@ -93,7 +93,7 @@ class Cluster:
                 handlers=handlers or {},
                 on_failure=self._fail,
             ),
-            ["platform"],
+            lambda: ["platform"],
         )
         client = DurableClient(
             ClientParts(

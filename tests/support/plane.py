@@ -5,16 +5,19 @@ waits.
 """
 
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
 import pytest
 
-from hodei.adapters.memory import MemoryMembership
+from hodei.adapters.memory import MemoryDurableStore, MemoryMembership
+from hodei.application.bootstraps import Bootstraps
 from hodei.application.bus import EventBus
 from hodei.application.cancel_job import CancelJob
+from hodei.application.clean_up_orphans import CleanUpOrphans
+from hodei.application.clean_up_steps import CleanUpSteps
 from hodei.application.connect_worker import ConnectWorker, Rhythm
 from hodei.application.counters import Counters
 from hodei.application.dispatch import Dispatcher
@@ -28,6 +31,7 @@ from hodei.application.follow_events import FollowEvents
 from hodei.application.forget_streams import ForgetStreams
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.hold_duties import HoldDuties, PlaceHooks
+from hodei.application.invite_worker import STATIC_PROVIDER, InviteWorker
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper
 from hodei.application.keep_providers import KeepProviders, ProviderParts
@@ -39,7 +43,8 @@ from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.pool import PoolRules
 from hodei.application.pool_condition import Terms
-from hodei.application.provision_worker import STATIC_PROVIDER, ProvisionWorker
+from hodei.application.provision_steps import ProvisionSteps, StepParts
+from hodei.application.provision_worker import ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retry_job import RetryJob
 from hodei.application.roster import Roster
@@ -48,20 +53,27 @@ from hodei.application.standing import Standing
 from hodei.application.submit_jobs import NewJob, SubmitJobs
 from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
-from hodei.application.watch_workers import Patience, WatchWorkers
+from hodei.application.watch_workers import Patience, WatchHands, WatchWorkers
 from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import JobSpec
 from hodei.domain.placement.selection import Strategy
 from hodei.domain.workers.events import WorkerReady, WorkerRegistered
 from hodei.domain.workers.worker import Worker
+from hodei.durable.runner.activation import InlineActivator
+from hodei.durable.runner.engine import EngineSettings
+from hodei.durable.runner.shards import LeaseTimes
 from hodei.kernel.ids import ClusterId, JobId, ServerId, WorkerId
 from hodei.lifecycle.service import TaskSet
+from hodei.lifecycle.system_clock import SystemClock, SystemIdSource
 from hodei.ports.cluster import ServerEntry
+from hodei.ports.durable import DurableStore
 from hodei.ports.pki import IssuedCertificate, ServerIdentity, WorkerIdentity
 from hodei.ports.signals import Topic
-from hodei.ports.stores import JobFilter
+from hodei.ports.stores import JobFilter, Store
 from hodei.server.reactions import Reactions
+from hodei.server.sagas import built_in
+from hodei.server.workflows import plan_workflows, run_workflows
 from hodei.wire.job_definition import difference
 from support.builders import TRUE, ready
 from support.chance import NOON, CountingIds, JumpingClock
@@ -77,6 +89,22 @@ ENROLL_TIMEOUT_S = 30.0
 RULES = PoolRules(
     warm_workers=0, idle_timeout_s=300.0, max_age_s=3600.0, enroll_timeout_s=ENROLL_TIMEOUT_S
 )
+
+_FOR_EVER = LeaseTimes(ttl_s=1e9, margin_s=0)
+"""However far a test jumps, the server keeps its runs."""
+
+
+def _fail(part: str, error: BaseException) -> None:
+    raise AssertionError(part) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What a plane is built on where it is not the usual."""
+
+    store: Store
+    durable: DurableStore
+    settings: EngineSettings
 
 
 class PaperAuthority:
@@ -122,18 +150,30 @@ class Plane:
         beside: "Plane | None" = None,
         read_ahead: int = 64,
         strategy: Strategy = Strategy.FIRST_AVAILABLE,
+        over: "Foundation | None" = None,
     ) -> None:
-        """A server by itself; with `air` one of several, `beside` another on its stores."""
+        """A server by itself; with `air` one of several, `beside` another on its stores.
+
+        `over` real stores time is real, and nothing is flaky.
+        """
         self.read_ahead = read_ahead
         self.strategy = strategy
         self.air = air
         self.clock = air.clock if air else JumpingClock()
+        if over is not None:
+            self.clock = cast("JumpingClock", SystemClock())
         self.ids = beside.ids if beside else CountingIds()
         self.shared_store = beside.shared_store if beside else FlakyStore()
+        if over is not None:
+            self.ids = cast("CountingIds", SystemIdSource())
+            self.shared_store = cast("FlakyStore", over.store)
         self.store = self.shared_store
         self.logs = beside.logs if beside else FlakyLogStore(self.clock)
         self.signals = air.signals() if air else None
         self.name = name
+        self.durable: DurableStore = over.durable if over else MemoryDurableStore(self.clock)
+        """Of this server alone: how servers go on with each other's runs is tried elsewhere."""
+        self.engine_settings = over.settings if over else EngineSettings(leases=_FOR_EVER)
         self.providers = providers
         self.tasks = TaskSet()
         self.restart(rules)
@@ -163,33 +203,65 @@ class Plane:
             lease_s=LEASE_S,
         )
         self.authority = PaperAuthority()
-        self.passwords = OneTimePasswords(b"key", self.ids, ttl_s=300.0)
+        self.passwords = OneTimePasswords(b"key", ttl_s=300.0)
         self.doors = Doors(
             cluster_id=ClusterId("test"),
             enroll_address="here:3",
             worker_address="here:2",
             standing=self.standing,
         )
+        bootstraps = Bootstraps(
+            authority=self.authority, passwords=self.passwords, doors=self.doors
+        )
+        self.inviter = InviteWorker(
+            journal=self.journal, passwords=self.passwords, bootstraps=bootstraps
+        )
+        self.steps = ProvisionSteps(
+            StepParts(
+                journal=self.journal,
+                store=self.store,
+                bus=self.bus,
+                passwords=self.passwords,
+                bootstraps=bootstraps,
+                ender=self.ender,
+                providers=self.roster.providers,
+            )
+        )
+        self.cleaning = CleanUpSteps(
+            journal=self.journal, fleet=self.fleet, providers=self.roster.providers
+        )
+        self.workflows = plan_workflows(
+            built_in(
+                self.steps,
+                self.cleaning,
+                providers=self.roster.providers,
+                standing=self.standing,
+            ),
+            self.durable,
+            clock=self.clock,
+            ids=self.ids,
+            counters=self.counters,
+            activator=InlineActivator(),
+        )
+        self.engine_stack = AsyncExitStack()
         self.provisioner = ProvisionWorker(
-            journal=self.journal,
-            bus=self.bus,
-            authority=self.authority,
-            passwords=self.passwords,
-            doors=self.doors,
-            ender=self.ender,
+            client=self.workflows.client, ids=self.ids, is_near=lambda _: True
+        )
+        self.cleaner = CleanUpOrphans(
+            client=self.workflows.client, standing=self.standing, ids=self.ids
         )
         self.drainer = DrainWorker(journal=self.journal, fleet=self.fleet)
+        self.hands = PoolHands(
+            provisioner=self.provisioner,
+            drainer=self.drainer,
+            refuser=RefuseJobs(journal=self.journal, jobs=self.store),
+        )
         self.pool = PoolKeeper(
             fleet=self.fleet,
             roster=self.roster,
             strategy=self.strategy,
-            hands=PoolHands(
-                provisioner=self.provisioner,
-                drainer=self.drainer,
-                refuser=RefuseJobs(journal=self.journal, jobs=self.store),
-            ),
+            hands=self.hands,
             clock=self.clock,
-            ids=self.ids,
         )
         self.dispatcher = Dispatcher(
             journal=self.journal,
@@ -202,7 +274,7 @@ class Plane:
         self.watch = WatchWorkers(
             journal=self.journal,
             fleet=self.fleet,
-            ender=self.ender,
+            hands=WatchHands(ender=self.ender, cleaner=self.cleaner),
             providers=self.roster.providers,
             clock=self.clock,
             patience=Patience(lease_s=LEASE_S, enroll_timeout_s=self.roster.enroll_timeout_s),
@@ -277,6 +349,7 @@ class Plane:
             await self.hold.start()
         await self.journal.start()
         self.fleet.load(await self.store.living_workers(), list(self.journal.held.values()))
+        await run_workflows(self.workflows, self.engine_stack, _fail, settings=self.engine_settings)
 
     def _hold(self) -> HoldDuties:
         assert self.membership is not None
@@ -306,6 +379,7 @@ class Plane:
     async def _let_go(self) -> None:
         await self.pool.let_go()
         await self.watch.close()
+        await self.workflows.cut()
         self.fleet.cut_streams("this server has lost its place")
 
     async def keep(self, *, times: int = 1) -> None:
@@ -345,11 +419,19 @@ class Plane:
         await self.keeper.close()
         await self.watch.close()
         await self.tasks.close()
+        await self.engine_stack.aclose()
         await self.journal.close()
 
     async def settle(self) -> None:
         """Returns once every task waits for something that only the test can bring."""
         await settle()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Lets time pass, and whatever is due by then happen."""
+        self.clock.jump(seconds)
+        for wake in (self.workflows.parts.hints.timers, self.workflows.parts.hints.task_times):
+            wake.notify()
+        await self.settle()
 
     async def submit(self, *specs: JobSpec, ids: tuple[str, ...] = ()) -> list[JobId]:
         """Queues jobs."""
@@ -383,7 +465,7 @@ class Plane:
     async def invite(self) -> WorkerId:
         """A worker that somebody starts by hand, enrolled."""
         worker_id = WorkerId(f"static-{self.ids.new()[-4:]}")
-        await self.provisioner.invite(name="", labels={}, worker_id=worker_id)
+        await self.inviter.invite(name="", labels={}, worker_id=worker_id)
         await self.enrol(worker_id)
         return worker_id
 

@@ -33,7 +33,7 @@ def enrolment(plane: Plane) -> EnrollWorker:
 
 
 async def invited(plane: Plane, worker_id: WorkerId = W) -> Bootstrap:
-    return await plane.provisioner.invite(name="", labels={}, worker_id=worker_id)
+    return await plane.inviter.invite(name="", labels={}, worker_id=worker_id)
 
 
 async def refused(plane: Plane, enrolment: EnrollWorker, password: str, key: bytes = b"k") -> None:

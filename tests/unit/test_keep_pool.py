@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import pytest
-
 from hodei.application.links import DrainOrder, Run
 from hodei.domain.jobs.spec import Resources, Selector
 from hodei.domain.placement.demand import Demand
@@ -181,16 +179,15 @@ def failing(times: int) -> Callable[[object], None]:
     return fail
 
 
-async def test_a_store_that_is_away_is_not_held_against_the_provider(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("hodei.application.keep_pool._RETRY_AFTER_S", 0)
+async def test_a_store_that_is_away_is_not_held_against_the_provider() -> None:
     provider = FakeProvider(slots=1)
     async with pool(provider) as plane:
         await plane.submit()
-        plane.store.failures = 10
+        plane.store.failures = 3
         await plane.settle()
-        assert plane.store.failed == 10
+        for _ in range(3):
+            await plane.pass_time(5)
+        assert plane.store.failed == 3
         assert len(provider.requests) == 1
         assert plane.pool.troubles(Demand()) == {}
 

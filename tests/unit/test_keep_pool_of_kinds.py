@@ -92,6 +92,28 @@ async def test_an_image_is_fetched_before_the_worker_has_a_row() -> None:
         assert len(provider.requests) == 1
 
 
+async def test_what_an_earlier_life_began_is_gone_on_with_and_no_other_is_begun() -> None:
+    provider = containers()
+    provider.prepare_gate.clear()
+    async with pool(provider) as plane:
+        await plane.submit(spec(image="debian:12"))
+        await plane.settle()
+        await plane.close()
+        plane.restart()
+        await plane.load()
+        plane.run_all(leases=False)
+        await plane.settle()
+        assert provider.prepared == [DEBIAN]
+        # The step is free again once its server has been silent for long enough.
+        await plane.pass_time(7)
+        await plane.pass_time(1)
+        assert provider.prepared == [DEBIAN, DEBIAN]
+        provider.prepare_gate.set()
+        await plane.settle()
+        assert len(provider.requests) == 1
+        assert provider.requests[0].kind == DEBIAN
+
+
 async def test_a_worker_gets_one_job_and_is_told_to_leave_after_it() -> None:
     provider = containers(slots=4)
     async with pool(provider) as plane:

@@ -30,7 +30,7 @@ def stopper(plane: Plane, provider: FakeProvider) -> StopWorkers:
         bus=plane.bus,
         fleet=plane.fleet,
         pool=plane.pool,
-        drainer=plane.drainer,
+        hands=plane.hands,
         ender=plane.ender,
         providers={provider.name: provider},
     )

@@ -125,20 +125,25 @@ async def test_a_worker_that_nobody_can_confirm_gone_is_given_the_time_its_jobs_
     assert (await plane.job(job_id)).state is JobState.QUEUED
 
 
-async def test_a_worker_that_does_not_enrol_in_time_is_taken_down(
+async def test_a_worker_whose_saga_was_terminated_is_taken_down_when_it_does_not_come(
     plane: Plane, provider: FakeProvider
 ) -> None:
     await plane.submit()
     await plane.settle()
     worker_id = provider.requests[0].worker_id
-    await pass_time(plane, ENROLL_TIMEOUT_S)
+    client = plane.workflows.client
+    run = await client.find(worker_id)
+    await client.terminate(run.run_id, reason="as the test says", by="me")
+    await pass_time(plane, ENROLL_TIMEOUT_S + 119)
+    assert (await plane.worker(worker_id)).state is WorkerState.STARTING
+    await pass_time(plane, 1)
     assert await why(plane, worker_id) == (WorkerState.LOST, ReasonCode.PROVISIONING_FAILED)
     assert worker_id in provider.destroyed
 
 
 async def test_an_invitation_that_nobody_takes_up_ends_with_its_password(plane: Plane) -> None:
     worker_id = WorkerId("static-1")
-    await plane.provisioner.invite(name="", labels={}, worker_id=worker_id)
+    await plane.inviter.invite(name="", labels={}, worker_id=worker_id)
     await plane.settle()
     await pass_time(plane, 299)
     assert (await plane.worker(worker_id)).state is WorkerState.REQUESTED

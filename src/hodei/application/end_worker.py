@@ -1,7 +1,8 @@
 """Takes a worker down for good, and gives its jobs back once nothing of it can run any more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -72,34 +73,66 @@ class EndWorker:
             message: What happened, for the histories of worker and jobs.
             stopped: What the provider saw, where it did.
         """
-        if (in_progress := self._in_progress.get(worker_id)) is not None:
+        while (in_progress := self._in_progress.get(worker_id)) is not None:
             await in_progress.wait()
-            return
         member = self._fleet.get(worker_id)
         if member is None:
             return
+        with self._ending(member):
+            await self._destroy(member, message)
+            await self.record(worker_id, why=why, message=message, stopped=stopped)
+
+    async def take_down(
+        self, worker_id: WorkerId, provider_name: ProviderName, *, message: str
+    ) -> None:
+        """The first half of `end`: returns once nothing of the worker can run any more. Idempotent.
+
+        For one that has ended already too: its instance may have been made after that.
+        """
+        while (in_progress := self._in_progress.get(worker_id)) is not None:
+            await in_progress.wait()
+        if (member := self._fleet.get(worker_id)) is not None:
+            with self._ending(member):
+                await self._destroy(member, message)
+        elif (provider := self._providers.get(provider_name)) is not None:
+            handle = Handle(provider=provider_name, worker_id=worker_id, data={})
+            await _destroy_within(provider, handle, _CONFIRM_WITHIN_S)
+
+    async def record(
+        self,
+        worker_id: WorkerId,
+        *,
+        why: Reason | None,
+        message: str,
+        stopped: InstanceStopped | None = None,
+    ) -> None:
+        """The second half of `end`. Idempotent."""
+        await _insist(lambda: self._record(worker_id, why, message, stopped))
+        await _insist(self._orphans.give_back)
+        note = log.info if why is None else log.warning
+        note("worker_ended", worker_id=worker_id, message=message)
+
+    @contextmanager
+    def _ending(self, member: Member) -> Generator[None]:
+        worker_id = member.worker.id
         over = self._in_progress[worker_id] = asyncio.Event()
         member.is_ending = True
         try:
             self._fleet.changed()
-            if member.link is not None:
-                member.link.close(f"the worker is being taken down: {message}")
-            await self._destroy(member)
-            await _insist(lambda: self._record(worker_id, why, message, stopped))
-            await _insist(self._orphans.give_back)
+            yield
         finally:
             member.is_ending = False
             del self._in_progress[worker_id]
             over.set()
-        note = log.info if why is None else log.warning
-        note("worker_ended", worker_id=worker_id, message=message)
 
-    async def _destroy(self, member: Member) -> None:
-        """Returns once nothing of the worker can run any more.
+    async def _destroy(self, member: Member, message: str) -> None:
+        """Cuts the worker's stream; returns once nothing of the worker can run any more.
 
         By its provider's word; where that does not come, by its agent's rule to end each job that
         has had no server for too long.
         """
+        if member.link is not None:
+            member.link.close(f"the worker is being taken down: {message}")
         worker = member.worker
         provider = self._providers.get(worker.provider)
         if provider is None or not self._standing.reaches(worker):
@@ -109,11 +142,7 @@ class EndWorker:
         handle = Handle(provider=worker.provider, worker_id=worker.id, data=worker.handle or {})
         agent_gives_up_s = self._lease_s + self._fleet.outlives_server_s(member)
         left_s = max(_CONFIRM_WITHIN_S, agent_gives_up_s - self._fleet.silence_s(member))
-        try:
-            async with asyncio.timeout(left_s):
-                await _insist(lambda: provider.destroy(handle))
-        except TimeoutError:
-            log.error("destroy_unconfirmed", worker_id=worker.id, waited_s=left_s)  # noqa: TRY400 - expected
+        await _destroy_within(provider, handle, left_s)
 
     async def _record(
         self,
@@ -153,6 +182,14 @@ class EndWorker:
             draw=self._ids.fraction(),
         )
         return job_write(job, events, at)
+
+
+async def _destroy_within(provider: Provider, handle: Handle, left_s: float) -> None:
+    try:
+        async with asyncio.timeout(left_s):
+            await _insist(lambda: provider.destroy(handle))
+    except TimeoutError:
+        log.error("destroy_unconfirmed", worker_id=handle.worker_id, waited_s=left_s)  # noqa: TRY400 - expected
 
 
 async def _insist(step: Callable[[], Awaitable[None]]) -> None:

@@ -1,7 +1,7 @@
 """Keeps as many workers as the queue wants, a few warm ones, and no idle or old ones."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -10,7 +10,8 @@ from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet, Member
 from hodei.application.pool import Pool
 from hodei.application.pool_condition import PoolCondition
-from hodei.application.provision_worker import Blame, ProvisioningFailedError, ProvisionWorker
+from hodei.application.provision_steps import Blame
+from hodei.application.provision_worker import ProvisioningFailedError, ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.roster import Roster
 from hodei.application.tidy_pools import leaving
@@ -19,12 +20,13 @@ from hodei.domain.placement.fit import Offer, misfits
 from hodei.domain.placement.kinds import WorkerKind, kind_of
 from hodei.domain.placement.scaling import Coming, Source, Waiting, in_order, workers_wanted
 from hodei.domain.placement.selection import Strategy
-from hodei.kernel.clock import Clock, IdSource
+from hodei.kernel.clock import Clock
 from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.lifecycle.service import TaskSet
 from hodei.lifecycle.wake import Wake
 from hodei.ports.stores import StoreUnavailableError
+from hodei.sagas.provision_worker import WorkerOrder
 
 log = structlog.get_logger()
 
@@ -56,18 +58,16 @@ class PoolKeeper:
         roster: Roster,
         hands: PoolHands,
         clock: Clock,
-        ids: IdSource,
         strategy: Strategy = Strategy.FIRST_AVAILABLE,
     ) -> None:
         self._wake = Wake()
-        fleet.standing.on_gain(lambda _: self.notify())
+        fleet.standing.on_gain(lambda _: self._gained())
         # What waits is as the dispatcher said it: only who may serve it is another.
-        roster.on_change(self._wake.notify)
+        roster.on_change(self._look_again)
         self._fleet = fleet
         self._roster = roster
         self._hands = hands
         self._clock = clock
-        self._ids = ids
         self._strategy = strategy
         self._turns = 0
         self._waiting: list[Waiting] = []
@@ -77,6 +77,8 @@ class PoolKeeper:
         another."""
         self._tasks = TaskSet()
         self._is_closed = False
+        self._knows_what_was_begun = False
+        """Whether it listens to what an earlier life of this server, or another one, began."""
 
     def notify(self) -> None:
         """Says that workers may have come or gone, or have become idle or full."""
@@ -125,19 +127,51 @@ class PoolKeeper:
     async def run(self) -> None:
         """Keeps the pools until it is cancelled."""
         while True:
+            await self._take_up()
             self._scale_up()
             due_s = await self._tidy()
             await asyncio.sleep(_PAUSE_S)
             await self._wake.wait_up_to(max(_SHORTEST_NAP_S, min(due_s, _LONGEST_NAP_S)))
 
+    def begun(self, providers: Collection[ProviderName]) -> list[WorkerId]:
+        """Workers that are being brought up by these."""
+        return [
+            each for pool in self._roster.pools() if pool.name in providers for each in pool.begun
+        ]
+
     async def let_go(self) -> None:
-        """Gives up what was begun: whoever keeps the pools from now on finds it."""
+        """Listens no more to what was begun, which goes on: whoever keeps the pools hears of it."""
         await self._tasks.close()
 
     async def close(self) -> None:
-        """Provisions nothing more; what was begun is given up and found by the next start."""
+        """Begins nothing more. What was begun goes on: see `ProvisionWorker.call_off`."""
         self._is_closed = True
         await self.let_go()
+
+    def _gained(self) -> None:
+        self._is_current = False
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._knows_what_was_begun = False
+        self._wake.notify()
+
+    async def _take_up(self) -> None:
+        """Listens to what was begun before these pools were this server's to keep."""
+        if self._knows_what_was_begun or self._is_closed:
+            return
+        try:
+            orders = await self._hands.provisioner.under_way()
+        except StoreUnavailableError as error:
+            log.warning("pool_unsure", message=str(error))
+            return
+        self._knows_what_was_begun = True
+        home_of = self._fleet.standing.home_of
+        kept = {(pool.name, home_of(pool.provider)): pool for pool in self._kept()}
+        for order in orders:
+            pool = kept.get((order.provider, order.home))
+            if pool is not None and order.worker_id not in pool.begun:
+                self._listen(pool, order)
 
     def _scale_up(self) -> None:
         if self._is_closed:
@@ -158,26 +192,28 @@ class PoolKeeper:
                     self._begin(pool, None, kind)
 
     def _begin(self, pool: Pool, for_job: JobId | None, kind: WorkerKind | None) -> None:
-        worker_id = WorkerId(f"{pool.name}-{self._ids.new()[-12:]}")
-        pool.begun[worker_id] = kind
         self._turns += 1
         pool.turn = self._turns
-        self._tasks.start(
-            self._provision(pool, worker_id, for_job, kind), name=f"bring up {worker_id}"
+        order = WorkerOrder(
+            worker_id=self._hands.provisioner.new_id(pool.name),
+            provider=pool.name,
+            home=self._fleet.standing.home_of(pool.provider),
+            for_job=for_job,
+            kind=kind,
+            enroll_timeout_s=pool.rules.enroll_timeout_s,
         )
+        self._listen(pool, order)
 
-    async def _provision(
-        self, pool: Pool, worker_id: WorkerId, for_job: JobId | None, kind: WorkerKind | None
-    ) -> None:
+    def _listen(self, pool: Pool, order: WorkerOrder) -> None:
+        """Begins it, unless it was begun, and learns of the provider by how it ends."""
+        pool.begun[order.worker_id] = order.kind
+        self._tasks.start(self._provision(pool, order), name=f"bring up {order.worker_id}")
+
+    async def _provision(self, pool: Pool, order: WorkerOrder) -> None:
+        worker_id, kind = order.worker_id, order.kind
         began_at = self._clock.monotonic()
         try:
-            await self._hands.provisioner.provision(
-                worker_id,
-                pool.provider,
-                for_job=for_job,
-                enroll_timeout_s=pool.rules.enroll_timeout_s,
-                kind=kind,
-            )
+            await self._hands.provisioner.provision(order)
             pool.succeeded(kind, self._clock.monotonic() - began_at)
         except StoreUnavailableError as error:
             # Not the provider's fault. Told apart by time, so that the next try is not at once.
@@ -186,7 +222,9 @@ class PoolKeeper:
         except ProvisioningFailedError as error:
             # Expected of a provider in trouble: the message says it all.
             log.warning("provisioning_failed", worker_id=worker_id, message=str(error))
-            if kind is None or error.blame is Blame.PROVIDER:
+            if error.blame is Blame.NOBODY:
+                pass
+            elif kind is None or error.blame is Blame.PROVIDER:
                 pool.failed(str(error))
             else:
                 await self._blame_kind(pool, kind, error)

@@ -1,55 +1,31 @@
-"""Brings one worker up: idempotent steps over rows, undone in reverse when one fails.
-
-Steps: draw a one-time password and record that the worker is wanted; have the provider make the
-instance; wait until it has enrolled and its stream is up.
-"""
+"""Has workers brought up: starts the saga of each, and hears how it ends."""
 
 import asyncio
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
-from hodei.application.bus import EventBus
-from hodei.application.doors import Doors
-from hodei.application.end_worker import EndWorker
-from hodei.application.journal import Journal, worker_write
-from hodei.application.one_time_passwords import OneTimePasswords
-from hodei.domain.jobs.reasons import ReasonCode, reason
-from hodei.domain.jobs.spec import Resources
-from hodei.domain.placement.kinds import WorkerKind
-from hodei.domain.workers import decide
-from hodei.domain.workers.events import (
-    WorkerLost,
-    WorkerProvisioningError,
-    WorkerProvisioningRequested,
-    WorkerReady,
-    WorkerTerminated,
-)
-from hodei.kernel.errors import HodeiError, RefusedError
-from hodei.kernel.ids import JobId, ProviderName, WorkerId
-from hodei.ports.pki import CertificateAuthority
-from hodei.ports.providers import Bootstrap, KindUnavailableError, Provider, ProvisionRequest
+from hodei.application.provision_steps import Blame
+from hodei.durable import payloads
+from hodei.durable.events import RunStarted
+from hodei.durable.failures import Failure, RunFailedError
+from hodei.durable.runner.client import DurableClient, StartRequest
+from hodei.kernel.clock import IdSource
+from hodei.kernel.errors import HodeiError, NotFoundError, WrongStateError
+from hodei.kernel.ids import ProviderName, WorkerId
+from hodei.ports.durable import RunFilter
+from hodei.ports.durable_rows import OPEN, RunId, RunStatus
 from hodei.ports.stores import StoreUnavailableError
+from hodei.sagas.provision_worker import NAME, WorkerOrder
 
 log = structlog.get_logger()
 
-STATIC_PROVIDER = ProviderName("static")
-"""Workers that somebody starts by hand."""
-_ENDS = frozenset({WorkerProvisioningError, WorkerTerminated, WorkerLost})
-
-
-class Blame(StrEnum):
-    """What the failure of one worker says about the next."""
-
-    PROVIDER = "PROVIDER"
-    """The provider is in trouble; its other workers would fare alike."""
-    KIND = "KIND"
-    """Workers of this kind cannot be made just now, such as those of an image that cannot be had."""
-    WORKER = "WORKER"
-    """The worker was made, and ended before it took a job."""
-    REQUEST = "REQUEST"
-    """Workers of this kind can never be made."""
+_LOOK_AGAIN_S = 1.0
+"""Wait before a store that was not available is asked again."""
+_DRAWS = 64
+"""Of ids, until one is of a run that this server itself moves on."""
+_PAGE = 500
 
 
 class ProvisioningFailedError(HodeiError):
@@ -63,220 +39,112 @@ class ProvisioningFailedError(HodeiError):
 
 
 class ProvisionWorker:
-    """The use case of every worker's beginning."""
+    """The use case of every worker that a provider makes.
+
+    Args:
+        client: Of the saga engine.
+        ids: Draws the ids of workers.
+        is_near: Whether this server moves the run of a workflow id. Such a run goes from step to
+            step without a word between servers.
+    """
 
     def __init__(
-        self,
-        *,
-        journal: Journal,
-        bus: EventBus,
-        authority: CertificateAuthority,
-        passwords: OneTimePasswords,
-        doors: Doors,
-        ender: EndWorker,
+        self, *, client: DurableClient, ids: IdSource, is_near: Callable[[str], bool]
     ) -> None:
-        self._journal = journal
-        self._bus = bus
-        self._authority = authority
-        self._passwords = passwords
-        self._doors = doors
-        self._ender = ender
+        self._client = client
+        self._ids = ids
+        self._is_near = is_near
 
-    async def provision(
-        self,
-        worker_id: WorkerId,
-        provider: Provider,
-        *,
-        for_job: JobId | None,
-        enroll_timeout_s: float,
-        kind: WorkerKind | None = None,
-    ) -> None:
+    def new_id(self, provider: ProviderName) -> WorkerId:
+        """The id of a worker that is to be."""
+        left = _DRAWS
+        while True:
+            worker_id = WorkerId(f"{provider}-{self._ids.new()[-12:]}")
+            left -= 1
+            if left == 0 or self._is_near(worker_id):
+                return worker_id
+
+    async def provision(self, order: WorkerOrder) -> None:
         """Returns once the worker takes jobs.
 
-        What takes long, such as the fetching of an image, comes before the worker has a row: no
-        time runs against it, and there is nothing to undo.
-
-        Cancelled, it leaves the worker as it is; the next start of the server goes on with it.
+        Cancelled, it only stops to listen: the saga goes on, on whatever server.
 
         Raises:
             ProvisioningFailedError: It did not come up; the message says why.
-            StoreUnavailableError: As above, and the provider has nothing to do with it.
+            StoreUnavailableError: It is not known whether it was begun; it may be begun again.
         """
-        prepare_s = await self._prepare(provider, kind)
-        subscription = self._bus.follow([f"worker:{worker_id}"])
-        try:
-            async with asyncio.timeout(enroll_timeout_s):
-                bootstrap = await self._request(worker_id, provider, for_job, kind)
-                request = ProvisionRequest(
-                    worker_id=worker_id,
-                    bootstrap=bootstrap,
-                    resources=_resources(provider, kind),
-                    labels=bootstrap.labels,
-                    kind=kind,
-                )
-                handle = await provider.provision(request)
-                steps = ({} if kind is None else {"prepare": prepare_s}) | handle.steps
-                worker = await self._journal.change_worker(
-                    worker_id, lambda worker: decide.provisioned(worker, handle.data, steps)
-                )
-                if worker.has_ended:
-                    # Somebody ended it before there was anything to destroy.
-                    await provider.destroy(handle)
-                while True:
-                    events, _ = await subscription.take()
-                    kinds = {type(stored.event) for stored in events}
-                    if WorkerReady in kinds:
-                        return
-                    if kinds & _ENDS:
-                        why = "; ".join(filter(None, (_told(stored.event) for stored in events)))
-                        raise ProvisioningFailedError(
-                            f"worker {worker_id} ended as it started: {why}", blame=Blame.WORKER
-                        )
-        except TimeoutError as error:
-            doors = self._doors.of(provider.name)
-            message = (
-                f"worker {worker_id} had not enrolled at {doors.enroll_addresses()} "
-                f"and connected to {doors.worker_addresses()} within {enroll_timeout_s:g} s; see "
-                "whether a firewall is between"
+        started = await self._client.start(
+            StartRequest(
+                type=NAME,
+                workflow_id=order.worker_id,
+                request_id=order.worker_id,
+                arguments=(order,),
             )
-            await self._undo(worker_id, message)
-            raise ProvisioningFailedError(message) from error
+        )
+        await self._end_of(started.run_id)
+
+    async def under_way(self) -> list[WorkerOrder]:
+        """What was begun by anybody, and has not ended.
+
+        Raises:
+            StoreUnavailableError: Nobody can say.
+        """
+        orders: list[WorkerOrder] = []
+        cursor = ""
+        wanted = RunFilter(type=NAME, statuses=tuple(OPEN))
+        while True:
+            page = await self._client.list_runs(wanted, limit=_PAGE, cursor=cursor)
+            for run in page.runs:
+                if run.status is RunStatus.RUNNING:
+                    orders += await self._order(run.run_id)
+            if not (cursor := page.next_cursor):
+                return orders
+
+    async def call_off(self, worker_ids: Iterable[WorkerId], *, reason: str) -> None:
+        """Undoes what is under way of these; returns once nothing of them is left."""
+        async with asyncio.TaskGroup() as group:
+            for worker_id in worker_ids:
+                group.create_task(self._call_off(worker_id, reason))
+
+    async def _call_off(self, worker_id: WorkerId, reason: str) -> None:
+        try:
+            run = await self._client.find(worker_id)
+            await self._client.cancel(run.run_id, reason=reason, by="the server")
+        except (NotFoundError, WrongStateError):
+            return
         except StoreUnavailableError as error:
-            await self._undo(worker_id, str(error))
-            raise
-        except HodeiError as error:
-            await self._undo(worker_id, str(error))
-            raise _failed(error) from error
-        finally:
-            self._bus.unfollow(subscription)
+            log.warning("worker_not_called_off", worker_id=worker_id, message=str(error))
+            return
+        with suppress(ProvisioningFailedError):
+            await self._end_of(run.run_id)
 
-    async def invite(self, *, name: str, labels: dict[str, str], worker_id: WorkerId) -> Bootstrap:
-        """What somebody needs to start a worker by hand, within the password's life."""
-        password, offer = self._passwords.draw(worker_id, self._journal.now())
-        await self._commit_request(
-            WorkerProvisioningRequested(
-                worker_id=worker_id,
-                provider=STATIC_PROVIDER,
-                slots=1,
-                labels=labels,
-                offer=offer,
-            )
-        )
-        return self._bootstrap(worker_id, password, self._doors, _Shape(name=name, labels=labels))
+    async def _order(self, run_id: RunId) -> list[WorkerOrder]:
+        """Of a run; none of one that has not begun yet."""
+        return [
+            payloads.decode(each.event.input, tuple[WorkerOrder], what=f"input of {NAME}")[0]
+            for each in await self._client.history_page(run_id, after_seq=0, limit=1)
+            if isinstance(each.event, RunStarted)
+        ]
 
-    async def _prepare(self, provider: Provider, kind: WorkerKind | None) -> float:
-        """Returns how many seconds it took."""
-        began_at = self._journal.now()
-        try:
-            await provider.prepare(kind)
-        except HodeiError as error:
-            raise _failed(error) from error
-        return (self._journal.now() - began_at).total_seconds()
-
-    async def _request(
-        self,
-        worker_id: WorkerId,
-        provider: Provider,
-        for_job: JobId | None,
-        kind: WorkerKind | None,
-    ) -> Bootstrap:
-        capabilities = provider.capabilities()
-        password, offer = self._passwords.draw(worker_id, self._journal.now())
-        await self._commit_request(
-            WorkerProvisioningRequested(
-                worker_id=worker_id,
-                provider=provider.name,
-                slots=capabilities.slots_per_worker,
-                labels=capabilities.labels,
-                resources=_resources(provider, kind),
-                offer=offer,
-                for_job=for_job,
-                kind=kind,
-                max_jobs=capabilities.max_jobs_per_worker,
-                home=self._doors.home_of(provider),
-            )
-        )
-        shape = _Shape(
-            slots=capabilities.slots_per_worker,
-            labels=capabilities.labels,
-            resources=capabilities.resources,
-        )
-        return self._bootstrap(worker_id, password, self._doors.of(provider.name), shape)
-
-    async def _commit_request(self, event: WorkerProvisioningRequested) -> None:
-        at = self._journal.now()
-        write = worker_write(None, [event], at)
-        await self._journal.commit(
-            at=at, workers=[write], correlation_id=event.for_job or event.worker_id
-        )
-        log.info(
-            "worker_requested",
-            worker_id=event.worker_id,
-            provider=event.provider,
-            for_job=event.for_job,
-        )
-
-    def _bootstrap(
-        self, worker_id: WorkerId, password: str, doors: Doors, shape: "_Shape"
-    ) -> Bootstrap:
-        return Bootstrap(
-            worker_id=worker_id,
-            cluster_id=doors.cluster_id,
-            enroll_address=doors.enroll_addresses(),
-            worker_address=doors.worker_addresses(),
-            ca_fingerprint=self._authority.fingerprint,
-            otp=password,
-            name=shape.name,
-            slots=shape.slots,
-            labels=shape.labels,
-            custom_resources=shape.resources.custom,
-        )
-
-    async def _undo(self, worker_id: WorkerId, message: str) -> None:
-        why = reason(ReasonCode.PROVISIONING_FAILED, message)
-        await self._ender.end(worker_id, why=why, message=message)
+    async def _end_of(self, run_id: RunId) -> None:
+        while True:
+            try:
+                await self._client.result(run_id)
+            except StoreUnavailableError as error:
+                log.warning("durable_store_unavailable", part="provisioning", error=str(error))
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            except RunFailedError as error:
+                raise _failed(error.failure) from error
+            else:
+                return
 
 
-def _resources(provider: Provider, kind: WorkerKind | None) -> Resources:
-    """What a worker is to have; of one that is made for a kind, what the kind says."""
-    if kind is None:
-        return provider.capabilities().resources
-    return Resources(
-        cpu_millicores=kind.cpu_millicores,
-        memory_bytes=kind.memory_bytes,
-        gpu_count=kind.gpu_count,
-        gpu_types=kind.gpu_types,
-    )
-
-
-def _failed(error: HodeiError) -> ProvisioningFailedError:
-    match error:
-        case ProvisioningFailedError():
-            return error
-        case KindUnavailableError():
-            blame = Blame.KIND
-        case RefusedError():
-            blame = Blame.REQUEST
-        case _:
-            blame = Blame.PROVIDER
-    return ProvisioningFailedError(str(error), blame=blame)
-
-
-def _told(event: object) -> str:
-    match event:
-        case WorkerProvisioningError() | WorkerLost():
-            return event.reason.message
-        case WorkerTerminated():
-            return event.message
-        case _:
-            return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """What the agent is told about itself."""
-
-    name: str = ""
-    slots: int = 1
-    labels: dict[str, str] = field(default_factory=dict[str, str])
-    resources: Resources = Resources()
+def _failed(failure: Failure) -> ProvisioningFailedError:
+    if failure.type in {RunStatus.CANCELLED, RunStatus.TERMINATED}:
+        return ProvisioningFailedError(failure.message, blame=Blame.NOBODY)
+    blamed = failure
+    while blamed.type not in set(Blame) and blamed.cause is not None:
+        blamed = blamed.cause
+    if blamed.type in set(Blame):
+        return ProvisioningFailedError(blamed.message, blame=Blame(blamed.type))
+    return ProvisioningFailedError(str(failure))

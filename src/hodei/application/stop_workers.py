@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from hodei.application.bus import EventBus
-from hodei.application.drain_worker import DrainWorker
 from hodei.application.end_worker import EndWorker
 from hodei.application.fleet import Fleet, Member
-from hodei.application.keep_pool import PoolKeeper
+from hodei.application.keep_pool import PoolHands, PoolKeeper
+from hodei.domain.workers.states import WorkerState
 from hodei.kernel.errors import HodeiError
-from hodei.kernel.ids import ProviderName
+from hodei.kernel.ids import ProviderName, WorkerId
 from hodei.ports.providers import Provider
 
 log = structlog.get_logger()
 
+_UNDO_WITHIN_S = 30.0
+"""What the undoing of workers gets that are still on their way; the next start goes on with it."""
+_COMING = frozenset({WorkerState.REQUESTED, WorkerState.STARTING})
 _LEAVE_WITHIN_S = 5.0
 """What an agent without jobs gets to end by itself before it is taken down."""
 
@@ -29,7 +32,7 @@ class StopWorkers:
         bus: EventBus,
         fleet: Fleet,
         pool: PoolKeeper,
-        drainer: DrainWorker,
+        hands: PoolHands,
         ender: EndWorker,
         providers: Mapping[ProviderName, Provider],
     ) -> None:
@@ -37,7 +40,8 @@ class StopWorkers:
         self._bus = bus
         self._fleet = fleet
         self._pool = pool
-        self._drainer = drainer
+        self._provisioner = hands.provisioner
+        self._drainer = hands.drainer
         self._ender = ender
         self._providers = providers
 
@@ -47,6 +51,8 @@ class StopWorkers:
         A job that does not end within the grace is lost to its attempt: the queue has it again
         when its retries allow, and its reason says so when they do not.
         """
+        local = [name for name in self._providers if self._is_local(name)]
+        begun = self._pool.begun(local)
         await self._pool.close()
         members = [
             each
@@ -54,10 +60,13 @@ class StopWorkers:
             if self._is_local(each.worker.provider) and self._standing.reaches(each.worker)
         ]
         # One that is still on its way has nothing to finish.
+        begun += [each.worker.id for each in members if each.worker.state in _COMING]
         draining = [each for each in members if each.link is not None or each.jobs]
-        await self._drain(draining)
         busy = any(member.jobs for member in draining)
-        await self._wait_for(draining, grace_s=grace_s if busy else _LEAVE_WITHIN_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._call_off(begun))
+            await self._drain(draining)
+            await self._wait_for(draining, grace_s=grace_s if busy else _LEAVE_WITHIN_S)
         async with asyncio.TaskGroup() as group:
             for member in members:
                 group.create_task(
@@ -71,6 +80,13 @@ class StopWorkers:
     def _is_local(self, name: ProviderName) -> bool:
         provider = self._providers.get(name)
         return provider is not None and provider.capabilities().is_on_this_host
+
+    async def _call_off(self, begun: Sequence[WorkerId]) -> None:
+        try:
+            async with asyncio.timeout(_UNDO_WITHIN_S):
+                await self._provisioner.call_off(set(begun), reason="the server was stopped")
+        except TimeoutError:
+            log.warning("workers_not_called_off", waited_s=_UNDO_WITHIN_S)
 
     async def _drain(self, members: Sequence[Member]) -> None:
         for member in members:

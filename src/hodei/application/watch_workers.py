@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import structlog
 
+from hodei.application.clean_up_orphans import CleanUpOrphans
 from hodei.application.end_worker import EndWorker
 from hodei.application.fleet import Fleet, Member
+from hodei.application.invite_worker import STATIC_PROVIDER
 from hodei.application.journal import Journal
-from hodei.application.provision_worker import STATIC_PROVIDER
 from hodei.domain.cluster.duties import Duty
 from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
 from hodei.domain.workers import decide
+from hodei.domain.workers.events import WorkerStopped
 from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
@@ -34,6 +36,9 @@ _PAUSE_S = 0.01
 """Between two looks at the leases: under load each job asks for one."""
 _RETRY_AFTER_S = 1.0
 """Wait before a provider that could not be asked is asked again."""
+_SAGA_GRACE_S = 120.0
+"""A worker that comes up is the matter of its saga, which gives up long before that; one whose saga
+an operator has terminated, or that is older than sagas, is nobody's."""
 _DRAINED_GRACE_S = 30.0
 """A drained worker without jobs that has not ended by then is taken down."""
 
@@ -49,6 +54,14 @@ class Patience:
     is not here: then the lease counts."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchHands:
+    """What carries out what follows from what is seen."""
+
+    ender: EndWorker
+    cleaner: CleanUpOrphans
+
+
 class WatchWorkers:
     """The instance watches, the leases, and the sweeping of what no row tells of."""
 
@@ -57,7 +70,7 @@ class WatchWorkers:
         *,
         journal: Journal,
         fleet: Fleet,
-        ender: EndWorker,
+        hands: WatchHands,
         providers: Mapping[ProviderName, Provider],
         clock: Clock,
         patience: Patience,
@@ -66,7 +79,8 @@ class WatchWorkers:
         self._standing.on_gain(self._gained)
         self._journal = journal
         self._fleet = fleet
-        self._ender = ender
+        self._ender = hands.ender
+        self._cleaner = hands.cleaner
         self._providers = providers
         self._clock = clock
         self._lease_s = patience.lease_s
@@ -111,10 +125,10 @@ class WatchWorkers:
         owned = {handle.worker_id: handle for handle in await provider.list_owned()}
         # Another server may have asked for one of them this very moment.
         await self._journal.feed.refresh()
-        for handle in owned.values():
-            if self._fleet.get(handle.worker_id) is None:
-                log.warning("orphan_worker_detected", worker_id=handle.worker_id)
-                await provider.destroy(handle)
+        orphans = [each for each in owned if self._fleet.get(each) is None]
+        if orphans:
+            log.warning("orphans_detected", provider=provider.name, worker_ids=orphans)
+            await self._cleaner.begin(provider)
         for member in self._fleet.members():
             worker = member.worker
             if worker.provider != provider.name or member.is_ending or not self._may_see(worker):
@@ -213,12 +227,13 @@ class WatchWorkers:
     def _deadline(self, member: Member) -> float:
         """When, by the monotonic clock, the worker is given up."""
         worker = member.worker
-        if worker.state in {WorkerState.REQUESTED, WorkerState.STARTING}:
-            if worker.provider == STATIC_PROVIDER:
-                left = worker.offer.expires_at - self._clock.now()
-                return self._clock.monotonic() + left.total_seconds()
+        if worker.provider == STATIC_PROVIDER and worker.state is WorkerState.REQUESTED:
+            left = worker.offer.expires_at - self._clock.now()
+            return self._clock.monotonic() + left.total_seconds()
+        if _is_its_sagas(worker):
             timeout_s = self._enroll_timeout_s(worker.provider)
-            return member.last_seen + (self._lease_s if timeout_s is None else timeout_s)
+            enroll_s = self._lease_s if timeout_s is None else timeout_s
+            return member.last_seen + enroll_s + _SAGA_GRACE_S
         if worker.state is WorkerState.DRAINING and not member.jobs:
             if worker.provider == STATIC_PROVIDER and not member.is_connected:
                 # Nobody watches its process: its stream's end is the word of its end.
@@ -244,7 +259,7 @@ class WatchWorkers:
 
     def _verdict(self, member: Member) -> tuple[Reason | None, str]:
         state = member.worker.state
-        if state in {WorkerState.REQUESTED, WorkerState.STARTING}:
+        if _is_its_sagas(member.worker) or state is WorkerState.REQUESTED:
             message = "it did not enrol in time"
             return reason(ReasonCode.PROVISIONING_FAILED, message), message
         if state is WorkerState.DRAINING and not member.jobs:
@@ -262,13 +277,25 @@ class WatchWorkers:
             reason=event.reason,
             exit_code=event.exit_code,
         )
-        state = member.worker.state
-        if state is WorkerState.DRAINING and not member.jobs:
+        if _is_its_sagas(member.worker):
+            # Which hears of it, and undoes it.
+            self._tasks.start(self._note_stop(event), name=f"stop of {event.worker_id}")
+            return
+        if member.worker.state is WorkerState.DRAINING and not member.jobs:
             self._end(event.worker_id, None, "drained", event)
             return
-        is_new = state in {WorkerState.REQUESTED, WorkerState.STARTING}
-        code = ReasonCode.PROVISIONING_FAILED if is_new else ReasonCode.WORKER_LOST
-        self._end(event.worker_id, reason(code, event.reason), event.reason, event)
+        why = reason(ReasonCode.WORKER_LOST, event.reason)
+        self._end(event.worker_id, why, event.reason, event)
+
+    async def _note_stop(self, event: InstanceStopped) -> None:
+        stopped = WorkerStopped(reason=event.reason, exit_code=event.exit_code)
+        try:
+            await self._journal.change_worker(
+                event.worker_id, lambda worker: [] if worker.has_ended else [stopped]
+            )
+        except StoreUnavailableError as error:
+            # It does not enrol: its time is up some day.
+            log.warning("worker_stop_not_noted", worker_id=event.worker_id, message=str(error))
 
     def _end(
         self,
@@ -281,3 +308,8 @@ class WatchWorkers:
             self._ender.end(worker_id, why=why, message=message, stopped=stopped),
             name=f"end {worker_id}",
         )
+
+
+def _is_its_sagas(worker: Worker) -> bool:
+    """Whether a worker is the matter of the saga that brings it up: it has never been there yet."""
+    return worker.ready_at is None and worker.provider != STATIC_PROVIDER

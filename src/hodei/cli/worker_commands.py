@@ -7,7 +7,7 @@ from typer import Option, Typer
 from hodei.cli.options import Output, Server, WorkerIdArgument
 from hodei.cli.output import OutputFormat
 
-app = Typer(help="List, show, drain and invite workers.")
+app = Typer(help="List, show, drain and invite workers, and clean up after them.")
 
 
 @app.command("list")
@@ -41,6 +41,22 @@ def drain(
     from hodei.cli.workers import drain_worker
 
     drain_worker(server, output, worker_id)
+
+
+@app.command("clean-up")
+def clean_up(
+    *,
+    provider: Annotated[
+        str, Option("--provider", metavar="NAME", help="Only its instances. Default: all.")
+    ] = "",
+    dry_run: Annotated[bool, Option("--dry-run", help="Only print what would be removed.")] = False,
+    server: Server = "",
+    output: Output = OutputFormat.TEXT,
+) -> None:
+    """Remove what providers have that is no worker's, such as containers of a lost database."""
+    from hodei.cli.workers import clean_up_workers
+
+    clean_up_workers(server, output, provider=provider, dry_run=dry_run)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from hodei.cli.asking import ask
 from hodei.cli.output import OutputFormat, print_fields, print_json, print_table
-from hodei.sdk import AsyncClient, Worker
+from hodei.sdk import AsyncClient, Orphan, Worker
 from hodei.sdk.times import rfc3339
 
 
@@ -45,6 +45,33 @@ def drain_worker(server: str, output: OutputFormat, worker_id: str) -> None:
         print_json(worker.to_dict())
     else:
         print(f"{worker.id} is {worker.state}")
+
+
+def clean_up_workers(server: str, output: OutputFormat, *, provider: str, dry_run: bool) -> None:
+    """Prints what is left behind at providers, and what became of it."""
+    orphans = ask(
+        server, lambda client: client.clean_up_workers(provider=provider, dry_run=dry_run)
+    )
+    if output is OutputFormat.JSON:
+        print_json([each.to_dict() for each in orphans])
+        return
+    print_table(
+        ("PROVIDER", "WORKER", "INSTANCE", "STATE"),
+        [
+            (each.provider, each.worker_id, _instance(each), _fate(each, dry_run=dry_run))
+            for each in orphans
+        ],
+    )
+
+
+def _instance(orphan: Orphan) -> str:
+    return ", ".join(f"{key}={value}" for key, value in orphan.instance.items())
+
+
+def _fate(orphan: Orphan, *, dry_run: bool) -> str:
+    if dry_run:
+        return "would be removed"
+    return "removed" if orphan.removed else f"left: {orphan.message}"
 
 
 def invite_worker(server: str, *, name: str, labels: dict[str, str]) -> None:

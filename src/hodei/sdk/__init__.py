@@ -40,7 +40,7 @@ from hodei.sdk.provider import CircuitBreaker, Provider, ProviderTest, TroubledK
 from hodei.sdk.provider_changes import ProviderSettings
 from hodei.sdk.server import Server, ServerState
 from hodei.sdk.server_info import ServerInfo
-from hodei.sdk.worker import Invitation, Worker
+from hodei.sdk.worker import Invitation, Orphan, Worker
 from hodei.sdk.workflow import Parked, WorkflowEvent, WorkflowFilter, WorkflowRun
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "LogStream",
     "Mount",
     "NotFoundError",
+    "Orphan",
     "Parked",
     "Priority",
     "Provider",

@@ -24,7 +24,14 @@ from hodei.sdk.provider_changes import ProviderSettings, changed_provider, new_p
 from hodei.sdk.server import Server, server_from_wire
 from hodei.sdk.server_info import ServerInfo, server_info_from_wire
 from hodei.sdk.times import seconds_of
-from hodei.sdk.worker import Invitation, Worker, invitation_from_wire, worker_from_wire
+from hodei.sdk.worker import (
+    Invitation,
+    Orphan,
+    Worker,
+    invitation_from_wire,
+    orphan_from_wire,
+    worker_from_wire,
+)
 from hodei.sdk.workflow import WorkflowEvent, WorkflowFilter, WorkflowRun, run_from_wire
 from hodei.sdk.workflow import event_from_wire as workflow_event_from_wire
 from hodei.wire import hodei_all_in_one_pb2 as pb
@@ -301,6 +308,20 @@ class AsyncClient:
         answer = await self._connection.unary(calls.INVITE_WORKER, request)
         server = await self.server_info()
         return invitation_from_wire(answer, request, cluster_id=server.cluster_id)
+
+    async def clean_up_workers(self, *, provider: str = "", dry_run: bool = False) -> list[Orphan]:
+        """Removes what providers have that is no worker's; with `dry_run` only says what there is.
+
+        Args:
+            provider: Its name; by default all that the server has.
+            dry_run: Whether to leave everything as it is.
+
+        Raises:
+            NotFoundError: The server has no such provider.
+        """
+        request = pb.CleanUpWorkersRequest(provider=provider, dry_run=dry_run)
+        answer = await self._connection.unary(calls.CLEAN_UP_WORKERS, request)
+        return [orphan_from_wire(each) for each in answer.orphans]
 
     async def server_info(self) -> ServerInfo:
         """What the server says of itself."""

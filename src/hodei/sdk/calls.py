@@ -126,6 +126,9 @@ SKIP_WORKFLOW_STEP: Final = Call(
 RETRY_JOB: Final = Call(
     f"{_JOBS}/RetryJob", pb.RetryJobRequest, pb.RetryJobResponse, is_repeatable=False
 )
+CLEAN_UP_WORKERS: Final = Call(
+    f"{_WORKERS}/CleanUpWorkers", pb.CleanUpWorkersRequest, pb.CleanUpWorkersResponse
+)
 INVITE_WORKER: Final = Call(
     f"{_WORKERS}/InviteWorker", pb.InviteWorkerRequest, pb.InviteWorkerResponse, is_repeatable=False
 )

@@ -80,6 +80,7 @@ class Client:
     get_worker = _blocking(AsyncClient.get_worker)
     drain_worker = _blocking(AsyncClient.drain_worker)
     invite_worker = _blocking(AsyncClient.invite_worker)
+    clean_up_workers = _blocking(AsyncClient.clean_up_workers)
     server_info = _blocking(AsyncClient.server_info)
     servers = _blocking(AsyncClient.servers)
     workflows = _iterating(AsyncClient.workflows)

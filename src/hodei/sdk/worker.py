@@ -30,6 +30,16 @@ class WorkerDict(TypedDict):
     last_heartbeat_at: str | None
 
 
+class OrphanDict(TypedDict):
+    """An orphan as JSON has it."""
+
+    provider: str
+    worker_id: str
+    instance: dict[str, str]
+    removed: bool
+    message: str
+
+
 class BootstrapDict(TypedDict):
     """The bootstrap document of an invited worker, as its agent reads it."""
 
@@ -118,6 +128,41 @@ class Invitation:
             "name": self.name,
             "labels": self.labels,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """An instance that a provider has and no worker."""
+
+    provider: str
+    worker_id: str
+    """That it was made for."""
+    instance: dict[str, str]
+    """The provider's own words for it."""
+    removed: bool
+    message: str
+    """Why it was not removed."""
+
+    def to_dict(self) -> OrphanDict:
+        """As JSON has it."""
+        return {
+            "provider": self.provider,
+            "worker_id": self.worker_id,
+            "instance": self.instance,
+            "removed": self.removed,
+            "message": self.message,
+        }
+
+
+def orphan_from_wire(orphan: pb.OrphanResource) -> Orphan:
+    """The orphan of an answer."""
+    return Orphan(
+        provider=orphan.provider,
+        worker_id=orphan.worker_id,
+        instance=dict(orphan.instance),
+        removed=orphan.removed,
+        message=orphan.message,
+    )
 
 
 def worker_from_wire(worker: pb.WorkerResource) -> Worker:

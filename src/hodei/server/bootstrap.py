@@ -11,8 +11,11 @@ from hodei.adapters.sqlite import SqliteStore
 from hodei.api.grpc.jobs import JobUseCases
 from hodei.api.grpc.worker_agent import WorkerUseCases
 from hodei.api.grpc.workers import OperatorUseCases
+from hodei.application.bootstraps import Bootstraps
 from hodei.application.bus import EventBus
 from hodei.application.cancel_job import CancelJob
+from hodei.application.clean_up_orphans import CleanUpOrphans
+from hodei.application.clean_up_steps import CleanUpSteps
 from hodei.application.connect_worker import ConnectWorker, Rhythm
 from hodei.application.counters import Counters
 from hodei.application.dispatch import Dispatcher
@@ -26,6 +29,7 @@ from hodei.application.fleet import Fleet
 from hodei.application.follow_events import FollowEvents
 from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.hold_duties import HoldDuties
+from hodei.application.invite_worker import InviteWorker
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolHands, PoolKeeper
 from hodei.application.list_servers import ListServers
@@ -33,6 +37,7 @@ from hodei.application.log_hub import LogHub
 from hodei.application.move_workers import MoveWorkers
 from hodei.application.one_time_passwords import OneTimePasswords
 from hodei.application.pool_condition import Terms
+from hodei.application.provision_steps import ProvisionSteps, StepParts
 from hodei.application.provision_worker import ProvisionWorker
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.retention import Retention, RetentionRules
@@ -43,7 +48,7 @@ from hodei.application.stop_workers import StopWorkers
 from hodei.application.submit_jobs import SubmitJobs
 from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
-from hodei.application.watch_workers import Patience, WatchWorkers
+from hodei.application.watch_workers import Patience, WatchHands, WatchWorkers
 from hodei.domain.cluster.duties import UPKEEP
 from hodei.domain.placement.selection import Strategy, strategy_of
 from hodei.kernel.clock import Clock, IdSource
@@ -61,6 +66,7 @@ from hodei.server.neighbours import Neighbours, meet_neighbours
 from hodei.server.place import hold_place, place_hooks
 from hodei.server.provider_set import address_for_containers, make_providers, rules_of
 from hodei.server.reactions import Reactions
+from hodei.server.sagas import built_in
 from hodei.server.workflows import NOTHING, Registry, WorkflowPlane, plan_workflows
 from hodei.wire.job_definition import difference
 
@@ -208,7 +214,7 @@ def build(
     journal = Journal(base.store, bus, base.clock, signals=base.neighbours.signals)
     fleet = Fleet(base.clock, journal.held, base.neighbours.standing)
     bus.listen(fleet.apply)
-    passwords = OneTimePasswords(base.data_dir.otp_key(), base.ids, ttl_s=config.otp_ttl_s)
+    passwords = OneTimePasswords(base.data_dir.otp_key(), ttl_s=config.otp_ttl_s)
     roster = Roster(fleet=fleet, clock=base.clock)
     rules = rules_of(config)
     for provider in base.providers:
@@ -221,27 +227,40 @@ def build(
         ids=base.ids,
         lease_s=config.lease_s,
     )
-    provisioner = ProvisionWorker(
-        journal=journal,
-        bus=bus,
-        authority=base.authority,
-        passwords=passwords,
-        doors=doors,
-        ender=ender,
+    bootstraps = Bootstraps(authority=base.authority, passwords=passwords, doors=doors)
+    steps = ProvisionSteps(
+        StepParts(
+            journal=journal,
+            store=base.store,
+            bus=bus,
+            passwords=passwords,
+            bootstraps=bootstraps,
+            ender=ender,
+            providers=roster.providers,
+        )
+    )
+    cleaning = CleanUpSteps(journal=journal, fleet=fleet, providers=roster.providers)
+    sagas = built_in(steps, cleaning, providers=roster.providers, standing=base.neighbours.standing)
+    workflows = plan_workflows(
+        sagas.beside(registry), base.durable, clock=base.clock, ids=base.ids, counters=counters
+    )
+    provisioner = ProvisionWorker(client=workflows.client, ids=base.ids, is_near=workflows.moves)
+    cleaner = CleanUpOrphans(
+        client=workflows.client, standing=base.neighbours.standing, ids=base.ids
     )
     drainer = DrainWorker(journal=journal, fleet=fleet)
+    hands = PoolHands(
+        provisioner=provisioner,
+        drainer=drainer,
+        refuser=RefuseJobs(journal=journal, jobs=base.store),
+    )
     canceller = CancelJob(journal=journal, fleet=fleet)
     pool = PoolKeeper(
         fleet=fleet,
         roster=roster,
         strategy=strategy_of(config.provider_strategy) or Strategy.FIRST_AVAILABLE,
-        hands=PoolHands(
-            provisioner=provisioner,
-            drainer=drainer,
-            refuser=RefuseJobs(journal=journal, jobs=base.store),
-        ),
+        hands=hands,
         clock=base.clock,
-        ids=base.ids,
     )
     dispatcher = Dispatcher(
         journal=journal,
@@ -254,7 +273,7 @@ def build(
     watch = WatchWorkers(
         journal=journal,
         fleet=fleet,
-        ender=ender,
+        hands=WatchHands(ender=ender, cleaner=cleaner),
         providers=roster.providers,
         clock=base.clock,
         patience=Patience(
@@ -271,7 +290,9 @@ def build(
         base.neighbours.signals.listen(
             Topic.LOGS, lambda names: hub.notify(map(JobId, names)) if names else hub.notify_all()
         )
-    hooks = place_hooks(base.neighbours, journal=journal, fleet=fleet, pool=pool, watch=watch)
+    hooks = place_hooks(
+        base.neighbours, journal=journal, fleet=fleet, pool=pool, watch=watch, workflows=workflows
+    )
     hold = hold_place(base.neighbours, entry, hooks, base.ids)
     parts = SessionParts(
         journal=journal,
@@ -281,9 +302,6 @@ def build(
         counters=counters,
         clock=base.clock,
         ids=base.ids,
-    )
-    workflows = plan_workflows(
-        registry, base.durable, clock=base.clock, ids=base.ids, counters=counters
     )
     rhythm = Rhythm(heartbeat_interval_s=config.heartbeat_interval_s, lease_s=config.lease_s)
     pending = ExplainPending(fleet=fleet, pool=pool)
@@ -304,7 +322,7 @@ def build(
             bus=bus,
             fleet=fleet,
             pool=pool,
-            drainer=drainer,
+            hands=hands,
             ender=ender,
             providers=roster.providers,
         ),
@@ -362,7 +380,8 @@ def build(
             events=base.store,
             fleet=fleet,
             drain=drainer,
-            provision=provisioner,
+            invite=InviteWorker(journal=journal, passwords=passwords, bootstraps=bootstraps),
+            clean_up=cleaner,
             counters=counters,
             clock=base.clock,
             ids=base.ids,

@@ -44,6 +44,8 @@ async def run_parts(
     # Before any job is placed: some may be for workers of these.
     stack.push_async_callback(keeper.close)
     await keeper.look()
+    # Before whoever starts runs: they ask which of them this server moves.
+    await run_workflows(plane.workflows, stack, on_failure)
     upkeep = Upkeep(authority=base.authority, clock=base.clock)
     runs = [
         ("dispatcher", plane.dispatcher.run),
@@ -65,7 +67,6 @@ async def run_parts(
         await loop.start()
         stack.push_async_callback(loop.stop)
     stack.push_async_callback(plane.pool.close)
-    await run_workflows(plane.workflows, stack, on_failure)
     plane.dispatcher.notify()
 
 

@@ -3,15 +3,16 @@
 from hodei.application.fleet import Fleet
 from hodei.application.forget_streams import ForgetStreams
 from hodei.application.hold_duties import HoldDuties, PlaceHooks
+from hodei.application.invite_worker import STATIC_PROVIDER
 from hodei.application.journal import Journal
 from hodei.application.keep_pool import PoolKeeper
-from hodei.application.provision_worker import STATIC_PROVIDER
 from hodei.application.watch_workers import WatchWorkers
 from hodei.domain.cluster.duties import CLOCK, UPKEEP, Duty, host_duty, provider_duty
 from hodei.kernel.clock import IdSource
 from hodei.kernel.ids import ProviderName
 from hodei.ports.cluster import ClusterView, ServerEntry
 from hodei.server.neighbours import Neighbours
+from hodei.server.workflows import WorkflowPlane
 
 
 def duties_of(name: str, providers: list[ProviderName]) -> tuple[Duty, ...]:
@@ -21,7 +22,13 @@ def duties_of(name: str, providers: list[ProviderName]) -> tuple[Duty, ...]:
 
 
 def place_hooks(
-    neighbours: Neighbours, *, journal: Journal, fleet: Fleet, pool: PoolKeeper, watch: WatchWorkers
+    neighbours: Neighbours,
+    *,
+    journal: Journal,
+    fleet: Fleet,
+    pool: PoolKeeper,
+    watch: WatchWorkers,
+    workflows: WorkflowPlane,
 ) -> PlaceHooks:
     """What depends on the place."""
     shared = neighbours.shared
@@ -30,6 +37,7 @@ def place_hooks(
     async def let_go() -> None:
         await pool.let_go()
         await watch.close()
+        await workflows.cut()
         fleet.cut_streams("this server has lost its place among the others")
 
     async def looked(view: ClusterView) -> None:

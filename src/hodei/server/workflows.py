@@ -21,6 +21,14 @@ from hodei.ports.durable import DurableStore
 
 log = structlog.get_logger()
 
+_ACTIVITIES_AT_ONCE: Final = 1_000
+"""Most of them wait for something: an image, an enrolment."""
+
+
+def platform_queue() -> Sequence[str]:
+    """The queue from which every server takes."""
+    return (PLATFORM_QUEUE,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
@@ -28,20 +36,42 @@ class Registry:
 
     workflows: Sequence[Workflow] = ()
     activities: Mapping[str, Handler] = field(default_factory=dict[str, Handler])
-    """Of the platform's queue, by name."""
+    """By name."""
+    queues: Callable[[], Sequence[str]] = platform_queue
+    """From which activities are taken just now."""
+
+    def beside(self, other: "Registry") -> "Registry":
+        """Both together."""
+        return Registry(
+            workflows=(*self.workflows, *other.workflows),
+            activities={**self.activities, **other.activities},
+            queues=lambda: list(dict.fromkeys((*self.queues(), *other.queues()))),
+        )
 
 
 NOTHING: Final = Registry()
 """A server with it looks at runs, and moves none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class WorkflowPlane:
-    """The engine's parts of one server, joined. Nothing runs yet."""
+    """The engine's parts of one server, joined."""
 
     client: DurableClient
     parts: ClientParts
     registry: Registry
+    engine: Engine | None = None
+    """Set while it runs; so is the next."""
+    worker: ActivityWorker | None = None
+
+    def moves(self, workflow_id: str) -> bool:
+        """Whether this server moves the runs of a workflow id just now."""
+        return self.engine is not None and self.engine.owns(workflow_id)
+
+    async def cut(self) -> None:
+        """Ends the activities that this server carries out; they are tried again, here or elsewhere."""
+        if self.worker is not None:
+            await self.worker.cut()
 
 
 def plan_workflows(
@@ -51,14 +81,16 @@ def plan_workflows(
     clock: Clock,
     ids: IdSource,
     counters: Counters,
+    activator: Activator | None = None,
 ) -> WorkflowPlane:
     """Joins the parts.
 
     Raises:
         DefinitionError: Two workflows have the same name and version.
     """
-    # Without workflows no code of theirs ever runs, and no thread and no guards are there for it.
-    activator: Activator = ThreadActivator() if registry.workflows else InlineActivator()
+    if activator is None:
+        # Without workflows no code of theirs ever runs: no thread and no guards are there for it.
+        activator = ThreadActivator() if registry.workflows else InlineActivator()
     parts = ClientParts(
         server=ServerId(ids.new()),
         store=store,
@@ -97,6 +129,7 @@ async def run_workflows(
             settings or EngineSettings(),
         )
         await engine.start()
+        plane.engine = engine
         stack.push_async_callback(engine.stop)
         log.info("workflows_ready", names=parts.workflows.names(), shards=len(engine.shards))
     if registry.activities:
@@ -110,7 +143,9 @@ async def run_workflows(
                 handlers=registry.activities,
                 on_failure=on_failure,
             ),
-            [PLATFORM_QUEUE],
+            registry.queues,
+            slots=_ACTIVITIES_AT_ONCE,
         )
         await worker.start()
+        plane.worker = worker
         stack.push_async_callback(worker.stop)

@@ -1551,6 +1551,41 @@ class InviteWorkerResponse(_message.Message):
     expires_at: _timestamp_pb2.Timestamp
     def __init__(self, worker_id: _Optional[str] = ..., enroll_address: _Optional[str] = ..., worker_address: _Optional[str] = ..., ca_fingerprint: _Optional[str] = ..., otp: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class CleanUpWorkersRequest(_message.Message):
+    __slots__ = ("provider", "dry_run")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    dry_run: bool
+    def __init__(self, provider: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class CleanUpWorkersResponse(_message.Message):
+    __slots__ = ("orphans",)
+    ORPHANS_FIELD_NUMBER: _ClassVar[int]
+    orphans: _containers.RepeatedCompositeFieldContainer[OrphanResource]
+    def __init__(self, orphans: _Optional[_Iterable[_Union[OrphanResource, _Mapping]]] = ...) -> None: ...
+
+class OrphanResource(_message.Message):
+    __slots__ = ("provider", "worker_id", "instance", "removed", "message")
+    class InstanceEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    worker_id: str
+    instance: _containers.ScalarMap[str, str]
+    removed: bool
+    message: str
+    def __init__(self, provider: _Optional[str] = ..., worker_id: _Optional[str] = ..., instance: _Optional[_Mapping[str, str]] = ..., removed: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
+
 class GetServerInfoRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

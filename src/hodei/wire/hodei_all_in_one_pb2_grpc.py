@@ -876,6 +876,11 @@ class WorkerServiceStub:
                 request_serializer=hodei_dot_hodei__all__in__one__pb2.InviteWorkerRequest.SerializeToString,
                 response_deserializer=hodei_dot_hodei__all__in__one__pb2.InviteWorkerResponse.FromString,
                 _registered_method=True)
+        self.CleanUpWorkers = channel.unary_unary(
+                '/hodei.WorkerService/CleanUpWorkers',
+                request_serializer=hodei_dot_hodei__all__in__one__pb2.CleanUpWorkersRequest.SerializeToString,
+                response_deserializer=hodei_dot_hodei__all__in__one__pb2.CleanUpWorkersResponse.FromString,
+                _registered_method=True)
 
 
 class WorkerServiceServicer:
@@ -905,6 +910,14 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CleanUpWorkers(self, request, context):
+        """Removes instances that no worker has, or says which there are. Of those that live on hosts, the
+        ones on the host of the server that answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -927,6 +940,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.InviteWorker,
                     request_deserializer=hodei_dot_hodei__all__in__one__pb2.InviteWorkerRequest.FromString,
                     response_serializer=hodei_dot_hodei__all__in__one__pb2.InviteWorkerResponse.SerializeToString,
+            ),
+            'CleanUpWorkers': grpc.unary_unary_rpc_method_handler(
+                    servicer.CleanUpWorkers,
+                    request_deserializer=hodei_dot_hodei__all__in__one__pb2.CleanUpWorkersRequest.FromString,
+                    response_serializer=hodei_dot_hodei__all__in__one__pb2.CleanUpWorkersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1037,6 +1055,33 @@ class WorkerService:
             '/hodei.WorkerService/InviteWorker',
             hodei_dot_hodei__all__in__one__pb2.InviteWorkerRequest.SerializeToString,
             hodei_dot_hodei__all__in__one__pb2.InviteWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CleanUpWorkers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hodei.WorkerService/CleanUpWorkers',
+            hodei_dot_hodei__all__in__one__pb2.CleanUpWorkersRequest.SerializeToString,
+            hodei_dot_hodei__all__in__one__pb2.CleanUpWorkersResponse.FromString,
             options,
             channel_credentials,
             insecure,

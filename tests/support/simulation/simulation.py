@@ -166,7 +166,7 @@ class Simulation:
                 handlers=HANDLERS,
                 on_failure=self._fail,
             ),
-            ["platform"],
+            lambda: ["platform"],
             slots=4,
         )
         lifetime_s = self.rng.uniform(5, 60) if self._weather.odds is not CALM else None

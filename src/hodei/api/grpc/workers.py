@@ -10,18 +10,20 @@ from typing import Any
 import grpc.aio
 
 from hodei.api.grpc.refusals import unary
+from hodei.application.clean_up_orphans import CleanUpOrphans
 from hodei.application.counters import Counters
 from hodei.application.drain_worker import DrainWorker
 from hodei.application.fleet import Fleet
+from hodei.application.invite_worker import InviteWorker
 from hodei.application.list_servers import ListedServer, ListServers
-from hodei.application.provision_worker import ProvisionWorker
 from hodei.application.roster import Roster
 from hodei.domain.jobs.limits import check_labels, check_line, require_line
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.errors import InvalidFieldsError, NotFoundError
-from hodei.kernel.ids import ClusterId, WorkerId
+from hodei.kernel.ids import ClusterId, ProviderName, WorkerId
 from hodei.kernel.version import VERSION
+from hodei.ports.providers import Provider
 from hodei.ports.stores import EventStore, WorkerStore
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as pb_grpc
@@ -43,7 +45,8 @@ class OperatorUseCases:
     events: EventStore
     fleet: Fleet
     drain: DrainWorker
-    provision: ProvisionWorker
+    invite: InviteWorker
+    clean_up: CleanUpOrphans
     counters: Counters
     clock: Clock
     ids: IdSource
@@ -104,7 +107,7 @@ class WorkerService(pb_grpc.WorkerServiceServicer):
         if violations:
             raise InvalidFieldsError(violations)
         worker_id = WorkerId(f"static-{self._cases.ids.new()[-12:]}")
-        bootstrap = await self._cases.provision.invite(
+        bootstrap = await self._cases.invite.invite(
             name=request.name, labels=dict(request.labels), worker_id=worker_id
         )
         worker = await self._cases.workers.load_worker(worker_id)
@@ -118,6 +121,40 @@ class WorkerService(pb_grpc.WorkerServiceServicer):
             otp=bootstrap.otp,
             expires_at=to_timestamp(worker.offer.expires_at),
         )
+
+    @unary
+    async def CleanUpWorkers(
+        self, request: pb.CleanUpWorkersRequest, context: Context
+    ) -> pb.CleanUpWorkersResponse:
+        """What no worker has is removed, or shown."""
+        clean_up = self._cases.clean_up
+        act = clean_up.look if request.dry_run else clean_up.clean_up
+        outcomes = [
+            outcome
+            for provider in self._named_providers(request.provider)
+            for outcome in await act(provider)
+        ]
+        return pb.CleanUpWorkersResponse(
+            orphans=[
+                pb.OrphanResource(
+                    provider=each.orphan.provider,
+                    worker_id=each.orphan.worker_id,
+                    instance=each.orphan.data,
+                    removed=each.is_removed,
+                    message=each.message,
+                )
+                for each in outcomes
+            ]
+        )
+
+    def _named_providers(self, name: str) -> list[Provider]:
+        providers = self._cases.roster.providers
+        if not name:
+            return list(providers.values())
+        if (provider := providers.get(ProviderName(name))) is None:
+            known = ", ".join(providers) or "none"
+            raise NotFoundError("provider", name, f"this server has {known}")
+        return [provider]
 
     def _show(self, worker: Worker) -> pb.WorkerResource:
         member = self._cases.fleet.get(worker.id)

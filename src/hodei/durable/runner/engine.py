@@ -13,7 +13,7 @@ from hodei.durable.runner.activation import Activator
 from hodei.durable.runner.desk import Desk, Desks
 from hodei.durable.runner.hints import Hints
 from hodei.durable.runner.rounds import RoundEnd, RoundParts, Rounds
-from hodei.durable.runner.shards import DEFAULT_LEASES, LeaseTimes, Shards
+from hodei.durable.runner.shards import DEFAULT_LEASES, LeaseTimes, Shards, shard_of
 from hodei.durable.runner.steps import Steps
 from hodei.durable.runner.store_clock import StoreClock
 from hodei.durable.runner.upkeep import POLL_S, Upkeep
@@ -116,6 +116,11 @@ class Engine:
     def shards(self) -> list[ShardId]:
         """The shards that this server owns just now."""
         return self._shards.owned()
+
+    def owns(self, workflow_id: str, *, namespace: str = "default") -> bool:
+        """Whether this server moves the runs of a workflow id just now."""
+        shard = shard_of(namespace, workflow_id, max(1, self._shards.count))
+        return self._shards.fence(shard) is not None
 
     @property
     def live_runs(self) -> int:

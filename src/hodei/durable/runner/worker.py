@@ -87,11 +87,13 @@ class ActivityWorker:
 
     Args:
         parts: What it works with.
-        queues: From which it takes.
+        queues: Says from which it takes just now.
         slots: How many at once.
     """
 
-    def __init__(self, parts: WorkerParts, queues: Sequence[str], *, slots: int = 64) -> None:
+    def __init__(
+        self, parts: WorkerParts, queues: Callable[[], Sequence[str]], *, slots: int = 64
+    ) -> None:
         self._parts = parts
         self._store = parts.store
         self._clock = parts.clock
@@ -109,6 +111,10 @@ class ActivityWorker:
         await self._loop.stop()
         await self._running.close()
 
+    async def cut(self) -> None:
+        """Cuts what runs, as `stop` does, and goes on to claim."""
+        await self._running.close()
+
     async def _claim_for_ever(self) -> None:
         while True:
             try:
@@ -121,7 +127,7 @@ class ActivityWorker:
         free = self._slots - len(self._running)
         if free <= 0:
             return
-        claimable = await self._store.claimable_tasks(self._queues, limit=free)
+        claimable = await self._store.claimable_tasks(self._queues(), limit=free)
         # Side by side, so that a store which commits in groups commits them together.
         async with asyncio.TaskGroup() as group:
             for task in claimable:
