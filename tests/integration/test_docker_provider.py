@@ -297,6 +297,7 @@ async def test_a_container_that_runs_out_of_memory_says_so(provider: DockerProvi
     await provider.provision(request_for("greedy", memory_bytes=8 * 2**20))
     stopped = await next_of(provider, InstanceStopped)
     assert "out of memory" in stopped.reason
+    assert stopped.out_of_memory
 
 
 async def test_an_engine_that_is_restarted_leaves_a_gap_and_the_ends_of_its_containers(

@@ -120,10 +120,12 @@ class FakeProvider:
     async def health(self) -> str:
         return self.problem
 
-    def crash(self, worker_id: WorkerId, reason: str = "exit code 1") -> None:
+    def crash(
+        self, worker_id: WorkerId, reason: str = "exit code 1", *, out_of_memory: bool = False
+    ) -> None:
         """The instance ends by itself."""
         del self.instances[worker_id]
-        self._tell(worker_id, reason)
+        self._tell(worker_id, reason, out_of_memory=out_of_memory)
 
     def see(self, *, is_seen: bool) -> None:
         """The infrastructure goes away, or comes back."""
@@ -133,5 +135,8 @@ class FakeProvider:
         """Events may have been missed."""
         self._events.put_nowait(WatchGap())
 
-    def _tell(self, worker_id: WorkerId, reason: str) -> None:
-        self._events.put_nowait(InstanceStopped(worker_id=worker_id, reason=reason, exit_code=1))
+    def _tell(self, worker_id: WorkerId, reason: str, *, out_of_memory: bool = False) -> None:
+        stopped = InstanceStopped(
+            worker_id=worker_id, reason=reason, exit_code=1, out_of_memory=out_of_memory
+        )
+        self._events.put_nowait(stopped)

@@ -237,3 +237,34 @@ async def test_a_worker_of_a_provider_that_is_gone_ends_without_it(plane: Plane)
     async with asyncio.timeout(1):
         await plane.ender.end(agent.id, why=None, message="done")
     assert (await plane.worker(agent.id)).state is WorkerState.TERMINATED
+
+
+async def test_a_job_whose_container_ran_out_of_memory_is_told_so(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider, retry=RetryPolicy(max_attempts=1))
+    await agent.say(started(job))
+    provider.crash(agent.id, "its container ran out of memory", out_of_memory=True)
+    await plane.settle()
+
+    done = await plane.job(job.id)
+    assert done.state is JobState.FAILED
+    assert done.reason is not None
+    assert done.reason.code is ReasonCode.OUT_OF_MEMORY
+    assert "ran out of memory" in done.reason.message
+
+
+async def test_an_attempt_that_ran_out_of_memory_is_retried_where_the_job_says_so(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    only_memory = RetryPolicy(
+        max_attempts=2, initial_backoff_s=0, retry_on=frozenset({ReasonCode.OUT_OF_MEMORY})
+    )
+    agent, job = await given(plane, provider, retry=only_memory)
+    await agent.say(started(job))
+    provider.crash(agent.id, out_of_memory=True)
+    await plane.settle()
+
+    again = await plane.job(job.id)
+    assert not again.is_terminal
+    assert again.used_attempts == 1

@@ -74,7 +74,9 @@ async def test_a_provider_in_trouble_says_what_it_said(
     provider.on_provision = fail
     [job_id] = await plane.submit()
     await plane.settle()
-    assert await why(plane, job_id) == "provider fake failed last: its disk is full"
+    assert await why(plane, job_id) == (
+        "provider fake failed last: its disk is full; it is tried again at 2026-03-01T12:01:00Z"
+    )
 
 
 async def test_no_room_beside_what_runs_is_said(plane: Plane) -> None:

@@ -151,7 +151,9 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_o
         plane.fleet.changed()
         await plane.settle()
         assert len(provider.requests) == failed
-        assert plane.pool.troubles(Demand()) == {ProviderName("fake"): "it is on fire"}
+        assert plane.pool.troubles(Demand()) == {
+            ProviderName("fake"): "it is on fire; it is tried again at 2026-03-01T12:01:00Z"
+        }
         plane.clock.jump(60)
         plane.fleet.changed()
         await plane.settle()

@@ -12,7 +12,7 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write, worker_write
 from hodei.domain.jobs import decide as job_decisions
 from hodei.domain.jobs.job import Job
-from hodei.domain.jobs.reasons import Reason
+from hodei.domain.jobs.reasons import Reason, ReasonCode
 from hodei.domain.workers import decide
 from hodei.domain.workers.events import WorkerEvent, WorkerStopped
 from hodei.domain.workers.worker import Worker
@@ -161,11 +161,13 @@ class EndWorker:
                 events.append(WorkerStopped(reason=stopped.reason, exit_code=stopped.exit_code))
             events += decide.end(worker, why=why, message=message)
             held = self._journal.held_by(worker_id)
+            is_oom = stopped is not None and stopped.out_of_memory
+            code = ReasonCode.OUT_OF_MEMORY if is_oom else ReasonCode.WORKER_LOST
             try:
                 await self._journal.commit(
                     at=at,
                     workers=[worker_write(worker, events, at)],
-                    jobs=[self._lost(job, worker, message, at) for job in held.values()],
+                    jobs=[self._lost(job, worker, code, message, at) for job in held.values()],
                     correlation_id=worker.for_job or worker_id,
                 )
             except ConflictError:
@@ -173,13 +175,16 @@ class EndWorker:
                 continue
             return
 
-    def _lost(self, job: Job, worker: Worker, message: str, at: datetime) -> JobWrite:
+    def _lost(
+        self, job: Job, worker: Worker, code: ReasonCode, message: str, at: datetime
+    ) -> JobWrite:
         events = job_decisions.lose(
             job,
             attempt=job.attempts[-1].number,
             message=f"worker {worker.id} was lost: {message}",
             now=at,
             draw=self._ids.fraction(),
+            code=code,
         )
         return job_write(job, events, at)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
 from hodei.application.explain_pending import ExplainPending
@@ -118,9 +117,7 @@ class ExplainJob:
         now = self._clock.monotonic()
         until = condition.breaker.open_until
         if until is not None and condition.breaker.state(now) is BreakerState.OPEN:
-            at = self._clock.now() + timedelta(seconds=until - now)
-            shown = at.isoformat(timespec="seconds").replace("+00:00", "Z")
-            return f"its circuit breaker is open until {shown}{failed}"
+            return f"its circuit breaker is open{failed}"
         if room:
             return f"it may make {room} more workers{failed}"
         most = condition.provider.capabilities().max_workers

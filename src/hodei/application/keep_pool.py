@@ -95,9 +95,7 @@ class PoolKeeper:
     def troubles(self, demand: Demand) -> Mapping[ProviderName, str]:
         """Why providers do not make workers for such jobs just now."""
         kind = kind_of(demand)
-        found = {
-            pool.name: pool.trouble or pool.kinds.message(kind) for pool in self._roster.pools()
-        }
+        found = {pool.name: pool.trouble_with(kind) for pool in self._roster.pools()}
         return {name: trouble for name, trouble in found.items() if trouble}
 
     def closed(self) -> Mapping[ProviderName, str]:

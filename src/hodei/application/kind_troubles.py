@@ -81,6 +81,11 @@ class KindTroubles:
         trouble = self._by_kind.get(kind)
         return "" if trouble is None else trouble.message
 
+    def next_try_of(self, kind: WorkerKind, now: float) -> float | None:
+        """Before when none of the kind is begun; None where one may be begun now."""
+        trouble = self._by_kind.get(kind)
+        return None if trouble is None else trouble.closed_until(now)
+
     def listed(self, now: float) -> list[TroubledKind]:
         """All of them."""
         return [

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from hodei.application.fleet import Fleet, Member
 from hodei.application.kind_troubles import KindTroubles
@@ -185,6 +186,18 @@ class Pool:
         """One did not, and the provider is to blame."""
         self.breaker = self.breaker.failed(self._clock.monotonic())
         self.trouble = message
+
+    def trouble_with(self, kind: WorkerKind) -> str:
+        """Why no worker of a kind is made just now, and when one is tried; empty where one may be."""
+        now = self._clock.monotonic()
+        message = self.trouble or self.kinds.message(kind)
+        untils = (self.breaker.open_until, self.kinds.next_try_of(kind, now))
+        until = max((each for each in untils if each is not None), default=now)
+        if not message or until <= now:
+            return message
+        at = self._clock.now() + timedelta(seconds=until - now)
+        shown = at.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return f"{message}; it is tried again at {shown}"
 
     def next_try(self) -> float | None:
         """When something may be tried again that may not now; None where there is nothing."""

@@ -118,8 +118,18 @@ def finish(job: Job, outcome: Outcome, *, now: datetime, draw: float) -> list[Jo
     return _after_failure(job, end, outcome.reason, used=used, now=now, draw=draw)
 
 
-def lose(job: Job, *, attempt: int, message: str, now: datetime, draw: float) -> list[JobEvent]:
+def lose(
+    job: Job,
+    *,
+    attempt: int,
+    message: str,
+    now: datetime,
+    draw: float,
+    code: ReasonCode = ReasonCode.WORKER_LOST,
+) -> list[JobEvent]:
     """The attempt's worker is gone, and so is the whole tree of its processes.
+
+    `code` says so where it is known why, such as for lack of memory.
 
     Raises:
         StaleAttemptError: The attempt is not the job's current one.
@@ -127,7 +137,7 @@ def lose(job: Job, *, attempt: int, message: str, now: datetime, draw: float) ->
     current = job.current
     if current is None or current.number != attempt:
         raise StaleAttemptError(f"attempt {attempt} of job {job.id} is not open")
-    why = reason(ReasonCode.WORKER_LOST, message)
+    why = reason(code, message)
     end = AttemptEnd(number=attempt, state=AttemptState.LOST, reason=why)
     if current.state is AttemptState.ASSIGNED and job.cancel_requested is None:
         return [JobDispatchFailed(end=end), JobQueued()]

@@ -128,7 +128,7 @@ class ContainerWatch:
         exit_code = int(shown.get("ExitCode", 0))
         signs = _Signs(out_of_memory=bool(shown.get("OOMKilled")))
         words = str(shown.get("Error") or "") or await self._last_words(container, exit_code)
-        self._report(container, labels, _obituary(signs, exit_code, words), exit_code)
+        self._report_end(container, labels, signs, exit_code, words)
 
     async def _listen(self) -> None:
         docker = self._engine.docker
@@ -196,16 +196,34 @@ class ContainerWatch:
             shown = await self._inspect(container)
             signs.out_of_memory = bool(shown and shown.get("OOMKilled"))
         words = "" if signs.signals else await self._last_words(container, exit_code)
-        self._report(container, labels, _obituary(signs, exit_code, words), exit_code)
+        self._report_end(container, labels, signs, exit_code, words)
+
+    def _report_end(
+        self, container: str, labels: dict[str, str], signs: _Signs, exit_code: int, words: str
+    ) -> None:
+        reason = _obituary(signs, exit_code, words)
+        self._report(container, labels, reason, exit_code, out_of_memory=signs.out_of_memory)
 
     def _report(
-        self, container: str, labels: dict[str, str], reason: str, exit_code: int | None
+        self,
+        container: str,
+        labels: dict[str, str],
+        reason: str,
+        exit_code: int | None,
+        *,
+        out_of_memory: bool = False,
     ) -> None:
         if container in self._reported or WORKER_LABEL not in labels:
             return
         self._reported.add(container)
-        worker_id = WorkerId(labels[WORKER_LABEL])
-        self._tell(InstanceStopped(worker_id=worker_id, reason=reason, exit_code=exit_code))
+        self._tell(
+            InstanceStopped(
+                worker_id=WorkerId(labels[WORKER_LABEL]),
+                reason=reason,
+                exit_code=exit_code,
+                out_of_memory=out_of_memory,
+            )
+        )
 
     async def _see_off(self, container: str) -> None:
         await asyncio.sleep(_LEAVE_WITHIN_S)
