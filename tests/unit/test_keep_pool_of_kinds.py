@@ -153,7 +153,11 @@ async def test_a_restarted_server_does_not_give_a_used_worker_another_job() -> N
 
 
 @pytest.mark.parametrize("when", ["on_prepare", "on_provision"])
-async def test_what_can_never_be_made_ends_the_jobs_that_need_it_at_once(when: str) -> None:
+async def test_what_can_never_be_made_ends_the_jobs_that_need_it_at_once(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A queue longer than its head is looked at ten times a second at most.
+    monkeypatch.setattr("hodei.application.dispatch._LOOK_AGAIN_S", 0)
     provider = containers()
 
     def refuse(_: object) -> None:
