@@ -134,7 +134,7 @@ def doors_of(
             enroll_address=address_of(host, listeners.enrolment.port),
             worker_address=address_of(host, listeners.streams.port),
             standing=base.neighbours.standing,
-            by_provider=by_provider or {},
+            by_provider={} if by_provider is None else by_provider,
         )
 
     inside = {} if by_provider is None else by_provider
