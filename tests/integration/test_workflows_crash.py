@@ -116,6 +116,7 @@ async def test_a_process_killed_at_random_points_repeats_nothing_that_was_done_a
         assert [what for what, _ in groupby(own)] == DONE + (UNDONE if has_failed else [])
 
 
+@pytest.mark.timeout(120)
 async def test_what_is_asked_to_stop_gives_its_shards_to_the_next_and_loses_nothing(
     store_at: str, tmp_path: Path
 ):
@@ -128,3 +129,22 @@ async def test_what_is_asked_to_stop_gives_its_shards_to_the_next_and_loses_noth
     assert sum(len(completed(each)) for each in recorded.values()) == len(
         world.read_text().splitlines()
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_step_that_kills_its_process_three_times_is_suspended_and_the_fourth_lives(
+    tmp_path: Path,
+):
+    command = [sys.executable, Path(__file__).with_name("deadly_child.py"), tmp_path]
+    ends: list[tuple[int, list[str]]] = []
+    for _ in range(4):
+        child = await asyncio.to_thread(
+            subprocess.run, command, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+        ends.append((child.returncode, child.stdout.splitlines()))
+
+    assert [code for code, _ in ends] == [-signal.SIGKILL] * 3 + [0]
+    *_, why, other = ends[3][1]
+    assert why.startswith("CRASHED its server died 3 times in a row")
+    assert other == '"well"'

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hodei.cli.main import main
+from hodei.cli.output import print_fields
 from hodei.kernel.errors import BrokenError, InvalidFieldsError, UnavailableError
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire.timestamps import to_timestamp
@@ -380,3 +381,13 @@ def test_a_terminal_gets_a_drawn_table_in_which_nothing_is_cut_however_narrow_it
     assert "j" * 128 in drawn
     assert "[red]a name of some length[/red]" in drawn
     assert "SUCCEEDED" in drawn
+
+
+def test_further_lines_of_a_value_are_indented_and_look_like_no_field(capsys: Printed):
+    print_fields({"because": "one\nstatus: FINE\x1b[1m", "status": "RUNNING", "note": ""})
+
+    assert capsys.readouterr().out.splitlines() == [
+        "because: one",
+        "         status: FINE\\x1b[1m",
+        "status:  RUNNING",
+    ]

@@ -33,6 +33,7 @@ from hodei.kernel.errors import (
     StaleAttemptError,
     WrongStateError,
 )
+from hodei.lifecycle.block_watch import BlockedError, BlockWatch
 from hodei.lifecycle.service import TaskSet
 from hodei.ports.durable import Batch, Committed, Refusal
 from hodei.ports.durable_rows import OPEN, InboxRow, ParkReason, RunId, RunStatus, TaskId
@@ -720,7 +721,7 @@ def history_of_long(cluster: Cluster, run_id: RunId, steps: int) -> list[Recorde
 async def outcome_of(work: object, *arguments: object, timeout_s: float | None = None) -> object:
     """What a local step comes to, on a real loop."""
     tasks_of_steps = TaskSet()
-    steps = Steps(tasks_of_steps, lambda: None)
+    steps = Steps(tasks_of_steps, lambda: None, BlockWatch())
     step = LocalStep(command_id=1, name="step", work=work, arguments=arguments, timeout_s=timeout_s)
     steps.bring_in_line({1: step})
     await tasks_of_steps.drain()
@@ -751,6 +752,20 @@ async def test_a_step_that_takes_too_long_fails_and_one_that_times_out_inside_sa
 
     assert (cut.failure.type, cut.failure.message) == ("StepTimeout", "after 0.01 s")
     assert (own.failure.type, own.failure.message) == ("TimeoutError", "its own")
+
+
+async def test_a_step_that_was_cut_fails_for_good_whichever_task_of_it_was_hit():
+    async def hit() -> None:
+        raise BlockedError(2, ("here",))
+
+    async def hit_in_a_group() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hit())
+
+    for work in (hit, hit_in_a_group):
+        failure = (await outcome_of(work)).failure
+        assert (failure.type, failure.is_final) == ("BlockedTheLoop", True)
+        assert failure.message.startswith("it held up the event loop for longer than 2 s at here; ")
 
 
 @pytest.fixture

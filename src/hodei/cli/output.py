@@ -34,11 +34,17 @@ def print_json_line(value: object) -> None:
 
 
 def print_fields(fields: Mapping[str, str]) -> None:
-    """Prints names and values under one another; an empty value is left out."""
-    width = max(map(len, fields))
+    """Prints names and values under one another; an empty value is left out.
+
+    Further lines of a value are indented, so that none of them looks like another field.
+    """
+    width = max(map(len, fields)) + 1
     for name, value in fields.items():
         if value:
-            print(f"{name + ':':<{width + 1}} {printable(value)}")
+            first, *others = map(printable, value.split("\n"))
+            print(f"{name + ':':<{width}} {first}")
+            for line in others:
+                print(f"{'':<{width}} {line}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -46,6 +46,9 @@ HEARTBEAT: Final = "HeartbeatTimeout"
 STEP_TIMEOUT: Final = "StepTimeout"
 """The types of failures that a time-out makes."""
 
+BLOCKED: Final = "BlockedTheLoop"
+"""Of a step or an activity that held up its server's event loop, and was cut."""
+
 
 class ApplicationError(Exception):
     """Raised by users to fail a step, an activity or a run on their own terms.
@@ -138,4 +141,17 @@ def _failure_of(error: BaseException, *, depth: int) -> Failure:
     is_final = isinstance(error, RefusedError)
     return Failure(
         type=type(error).__name__, message=str(error), is_final=is_final, cause=stored_cause
+    )
+
+
+def blocked_failure(what: object) -> Failure:
+    """What becomes of code that was cut because of what it did: it held up the event loop."""
+    return Failure(
+        type=BLOCKED,
+        message=(
+            f"{what}; make it a plain function, which runs in a thread, or await "
+            "asyncio.to_thread(...) for what blocks"
+        ),
+        # It would hold it up again.
+        is_final=True,
     )

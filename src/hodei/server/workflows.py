@@ -17,6 +17,7 @@ from hodei.durable.runner.store_clock import StoreClock
 from hodei.durable.runner.worker import ActivityWorker, Handler, WorkerParts
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ServerId
+from hodei.lifecycle.block_watch import BlockWatch
 from hodei.ports.durable import DurableStore
 
 log = structlog.get_logger()
@@ -115,6 +116,10 @@ async def run_workflows(
     A server without workflows owns no shard: others move the runs, and nothing of it polls.
     """
     registry, parts = plane.registry, plane.parts
+    watch = BlockWatch()
+    if registry.workflows or registry.activities:
+        watch.start()
+        stack.callback(watch.stop)
     if registry.workflows:
         engine = Engine(
             EngineParts(
@@ -125,6 +130,7 @@ async def run_workflows(
                 hints=parts.hints,
                 activator=parts.activator,
                 on_failure=on_failure,
+                watch=watch,
             ),
             settings or EngineSettings(),
         )
@@ -142,6 +148,7 @@ async def run_workflows(
                 hints=parts.hints,
                 handlers=registry.activities,
                 on_failure=on_failure,
+                watch=watch,
             ),
             registry.queues,
             slots=_ACTIVITIES_AT_ONCE,

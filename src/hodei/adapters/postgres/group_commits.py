@@ -86,7 +86,7 @@ class GroupCommits(ABC, Generic[B, O]):
         """
         if self._closing:
             raise StoreUnavailableError("the store is closed")
-        request = _Request[B, O](batch, asyncio.get_running_loop().create_future())
+        request: _Request[B, O] = _Request(batch, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self._wake.notify()
         return await request.future

@@ -90,6 +90,7 @@ def uninstall() -> None:
 
 def _guarded(real: Callable[..., Any], name: str, advice: str) -> Callable[..., Any]:
     def guarded(*args: Any, **options: Any) -> Any:
+        __tracebackhide__ = True  # It is no place that anybody looks for.
         loop = _get_running_loop()
         if isinstance(loop, WorkflowLoop) and not _is_trusted(2):
             raise loop.poisoned_by(ForbiddenCallError(f"workflow code calls {name}; {advice}"))

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -18,6 +19,7 @@ from hodei.durable.runner.steps import Steps
 from hodei.durable.runner.store_clock import StoreClock
 from hodei.durable.runner.upkeep import POLL_S, Upkeep
 from hodei.kernel.ids import ServerId
+from hodei.lifecycle.block_watch import BlockWatch
 from hodei.lifecycle.service import BackgroundLoop, TaskSet
 from hodei.ports.durable import DurableStore
 from hodei.ports.durable_rows import OPEN, RunId, ShardId
@@ -58,6 +60,8 @@ class EngineParts:
     activator: Activator
     on_failure: Callable[[str, BaseException], None]
     """Ends the process: a part of the engine has a defect."""
+    watch: BlockWatch = field(default_factory=BlockWatch)
+    """Cuts local steps that hold up the event loop, once it was started."""
 
 
 class Engine:
@@ -72,6 +76,7 @@ class Engine:
         self._clock = parts.clock
         self._settings = settings
         self._activator = parts.activator
+        self._watch = parts.watch
         self._work = TaskSet()
         self._steps = TaskSet()
         self._room = asyncio.Semaphore(settings.rounds_at_once)
@@ -219,7 +224,8 @@ class Engine:
         # Another may have been faster while the store was asked.
         if (desk := self._desks.get(run_id)) is not None:
             return desk
-        steps = Steps(self._steps, lambda: self._attend_to(run_id, has_mail=False))
+        done = partial(self._attend_to, run_id, has_mail=False)
+        steps = Steps(self._steps, done, self._watch)
         desk = Desk(run_id=run_id, shard_id=row.shard_id, steps=steps)
         self._desks.put(desk)
         return desk

@@ -1,17 +1,25 @@
-"""Local steps: carried out by the process that owns their run, after they were recorded."""
+"""Local steps: carried out by the process that owns their run, after they were recorded.
+
+An async step has the server's event loop; one that does not let go of it is cut.
+"""
 
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import structlog
+
 from hodei.durable import payloads
 from hodei.durable.events import StepFailed, StepSucceeded
-from hodei.durable.failures import STEP_TIMEOUT, ApplicationError, failure_of
+from hodei.durable.failures import STEP_TIMEOUT, ApplicationError, blocked_failure, failure_of
 from hodei.durable.loop.outcomes import LocalStep, unwanted_failure
+from hodei.lifecycle.block_watch import BlockWatch, blocked
 from hodei.lifecycle.service import TaskSet
 
 StepResult = StepSucceeded | StepFailed
+
+log = structlog.get_logger()
 
 
 class Steps:
@@ -22,10 +30,12 @@ class Steps:
     Args:
         tasks: Runs them.
         done: Called when a result has come.
+        watch: Cuts a step that holds up the event loop.
     """
 
-    def __init__(self, tasks: TaskSet, done: Callable[[], None]) -> None:
+    def __init__(self, tasks: TaskSet, done: Callable[[], None], watch: BlockWatch) -> None:
         self._tasks = tasks
+        self._watch = watch
         self._done = done
         self._running: dict[int, asyncio.Task[None]] = {}
         self._results: dict[int, StepResult] = {}
@@ -69,15 +79,23 @@ class Steps:
 
     async def _carry_out(self, step: LocalStep) -> None:
         try:
-            result: StepResult = StepSucceeded(
-                command_id=step.command_id, result=await _result_of(step)
-            )
+            with self._watch.watching():
+                result: StepResult = StepSucceeded(
+                    command_id=step.command_id, result=await _result_of(step)
+                )
         except asyncio.CancelledError:
             if not step.is_unwanted or self._running.get(step.command_id) is None:
                 raise
             result = StepFailed(command_id=step.command_id, failure=unwanted_failure())
         except Exception as error:  # noqa: BLE001 - whatever a step raises is its outcome
             result = StepFailed(command_id=step.command_id, failure=failure_of(error))
+        except BaseException as error:
+            if (cut := blocked(error)) is None:
+                raise
+            log.error(  # noqa: TRY400 - its place is all there is to know
+                "step_blocked_the_loop", step=step.name, where=cut.where
+            )
+            result = StepFailed(command_id=step.command_id, failure=blocked_failure(cut))
         if self._running.pop(step.command_id, None) is not None:
             self._put(result)
 

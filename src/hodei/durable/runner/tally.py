@@ -1,6 +1,5 @@
 """What operators count of the engine, read off the batches that it commits."""
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -42,16 +41,16 @@ NAMES: Final = (
 
 def tally(batch: Batch, count: Count) -> None:
     """Counts what a batch that was committed has brought about."""
-    found = Counter(_BY_KIND[each.kind] for each in batch.history if each.kind in _BY_KIND)
+    for event in batch.history:
+        if (name := _BY_KIND.get(event.kind)) is not None:
+            count(name, 1)
     for notice in batch.outbox:
         match notice.topic:
             case "run.started":
-                found["workflow_runs_started"] += 1
+                count("workflow_runs_started", 1)
             case "run.closed":
-                found[f"workflow_runs_{notice.data.decode().lower()}"] += 1
+                count(f"workflow_runs_{notice.data.decode().lower()}", 1)
             case "run.parked":
-                found["workflow_runs_parked"] += 1
+                count("workflow_runs_parked", 1)
             case _:
                 pass
-    for name, times in found.items():
-        count(name, times)

@@ -6,20 +6,21 @@ the store takes it or says that the attempt is no longer the current one.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
 from hodei.durable import payloads, tasks
 from hodei.durable.definitions import signature_of
-from hodei.durable.failures import Failure, failure_of
+from hodei.durable.failures import Failure, blocked_failure, failure_of
 from hodei.durable.runner.hints import Hints
 from hodei.durable.runner.reports import Reports
 from hodei.durable.runner.store_clock import StoreClock
 from hodei.durable.runner.upkeep import POLL_S
 from hodei.kernel.clock import IdSource
 from hodei.kernel.errors import StaleAttemptError
+from hodei.lifecycle.block_watch import BlockWatch, blocked
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.service import BackgroundLoop, TaskSet
 from hodei.lifecycle.wake import Wake
@@ -80,6 +81,8 @@ class WorkerParts:
     handlers: Mapping[str, Handler]
     """By the name of the activity."""
     on_failure: Callable[[str, BaseException], None]
+    watch: BlockWatch = field(default_factory=BlockWatch)
+    """Cuts activities that hold up the event loop, once it was started."""
 
 
 class ActivityWorker:
@@ -170,11 +173,20 @@ class ActivityWorker:
         types = signature_of(handler)
         wanted = tuple[types.parameters[1:]] if not types.takes_any_number else tuple[Any, ...]
         try:
-            arguments = payloads.decode(task.input, wanted, what=f"input of {what}")
-            result = await handler(attempt, *arguments)
-            outcome.append(payloads.encode(result, what=f"result of {what}"))
+            with self._parts.watch.watching():
+                arguments = payloads.decode(task.input, wanted, what=f"input of {what}")
+                result = await handler(attempt, *arguments)
+                payload = payloads.encode(result, what=f"result of {what}")
+            outcome.append(payload)
         except Exception as error:  # noqa: BLE001 - whatever an activity raises is its outcome
             outcome.append(failure_of(error))
+        except BaseException as error:
+            if (cut := blocked(error)) is None:
+                raise
+            log.error(  # noqa: TRY400 - its place is all there is to know
+                "activity_blocked_the_loop", activity=task.activity, where=cut.where
+            )
+            outcome.append(blocked_failure(cut))
 
     async def _stay_alive(self, task: TaskRow, attempt: Attempt) -> None:
         """Gives signs of life; returns when the attempt is not wanted any more."""
