@@ -24,6 +24,7 @@ from hodei.durable.events import (
     ActivitySucceeded,
     CompensationRegistered,
     RunCompleted,
+    RunFailed,
     RunStarted,
     StepCompensated,
 )
@@ -43,8 +44,8 @@ from hodei.ports.providers import (
     ProvisionRequest,
 )
 from hodei.ports.stores import Store, StoreUnavailableError
-from hodei.sagas import clean_up_orphans, provision_worker
-from hodei.sagas.provision_worker import WorkerOrder
+from hodei.sagas import clean_up_orphans, provision_worker, queues
+from hodei.sagas.provision_worker import AWAIT, GIVE_BACK, WorkerOrder
 from support.fake_provider import FakeProvider
 from support.mortal_runs import Death, Fate, MortalRuns
 from support.plane import Foundation, Plane
@@ -140,11 +141,17 @@ class Life:
 
 
 @asynccontextmanager
-async def life(providers: Sequence[FakeProvider], open_stores: OpenStores) -> AsyncIterator[Life]:
+async def life(
+    providers: Sequence[FakeProvider], open_stores: OpenStores, *own_queues: str
+) -> AsyncIterator[Life]:
     async with AsyncExitStack() as stack:
         store, durable = await open_stores(stack)
         runs = MortalRuns(durable)
         plane = Plane(*providers, over=Foundation(store=store, durable=runs, settings=SETTINGS))
+        registry = plane.workflows.registry
+        plane.workflows.registry = replace(
+            registry, queues=lambda: [*registry.queues(), *own_queues]
+        )
         begun: list[tuple[str, str]] = []
         handlers = cast("dict[str, Handler]", plane.workflows.registry.activities)
         for name, handler in list(handlers.items()):
@@ -169,8 +176,7 @@ async def bring_up(plane: Plane, worker_id: str) -> None:
         provider=plane.providers[0].name,
         enroll_timeout_s=ENROL_WITHIN_S[worker_id.split("-", maxsplit=1)[0]],
     )
-    with suppress(ProvisioningFailedError, StoreUnavailableError):
-        await plane.provisioner.provision(order)
+    await _bring_up(plane, order)
 
 
 async def histories(plane: Plane) -> dict[str, list[Recorded]]:
@@ -309,6 +315,55 @@ async def test_what_nobody_owns_is_removed_wherever_the_server_dies(
 async def _begin(cleaner: CleanUpOrphans, provider: FakeProvider) -> None:
     with suppress(StoreUnavailableError):
         await cleaner.begin(provider)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("has_come", [True, False])
+async def test_a_host_that_stays_away_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, *, has_come: bool
+) -> None:
+    """Another server goes on with its worker, and asks no provider for what it cannot see."""
+    kept = MemoryStore(), MemoryDurableStore(SystemClock())
+
+    async def open_stores(_: AsyncExitStack) -> Opened:
+        return kept
+
+    provider, worker_id = FakeProvider(), WorkerId("fake-1")
+    order = WorkerOrder(
+        worker_id=worker_id,
+        provider=provider.name,
+        home="a",
+        enroll_timeout_s=60.0 if has_come else 0.5,
+    )
+    own_queue = queues.provider_queue(provider.name, "a")
+    async with life([provider], open_stores, own_queue) as host:
+        begun = TaskSet()
+        begun.start(_bring_up(host.plane, order), name="provision")
+        for _ in itertools.count():
+            if AWAIT.name in {name for _, name in host.begun}:
+                break
+            await asyncio.sleep(0.01)
+        host.runs.dead.add(worker_id)
+        await begun.close()
+    monkeypatch.setattr(queues, "HOST_WITHIN_S", 0.3)
+    async with life([provider], open_stores) as other:
+        if has_come:
+            await other.plane.enrol(worker_id)
+            await other.plane.connect(worker_id)
+        await until_closed(other.plane, lambda: {worker_id})
+        history = (await histories(other.plane))[worker_id]
+        worker = await other.plane.worker(worker_id)
+
+    assert isinstance(history[-1].event, RunCompleted if has_come else RunFailed)
+    assert worker.state is (WorkerState.READY if has_come else WorkerState.LOST)
+    assert {name for _, name in other.begun} <= {AWAIT.name, GIVE_BACK.name}
+    # What is left on the host is an orphan, should it come back.
+    assert (set(provider.instances), provider.destroyed) == ({worker_id}, [])
+
+
+async def _bring_up(plane: Plane, order: WorkerOrder) -> None:
+    with suppress(ProvisioningFailedError, StoreUnavailableError):
+        await plane.provisioner.provision(order)
 
 
 def compensations(history: list[Recorded]) -> tuple[list[int], list[int]]:

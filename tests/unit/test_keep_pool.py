@@ -214,6 +214,19 @@ async def test_what_was_said_to_wait_before_a_worker_came_up_brings_no_other_up(
         assert len(provider.requests) == 1
 
 
+async def test_a_run_that_an_operator_cancels_is_not_held_against_the_provider() -> None:
+    provider = FakeProvider(slots=1, max_workers=1)
+    async with pool(provider) as plane:
+        await plane.submit()
+        await plane.settle()
+        client = plane.workflows.client
+        run = await client.find(provider.requests[0].worker_id)
+        await client.cancel(run.run_id, reason="too dear", by="me")
+        await plane.settle()
+        assert plane.pool.troubles(Demand()) == {}
+        assert len(provider.requests) == 2
+
+
 async def test_a_failed_worker_is_replaced_for_the_job_that_waits() -> None:
     provider = FakeProvider(slots=1)
     provider.on_provision = failing(2)

@@ -1,13 +1,20 @@
 """A clean stop leaves no local worker behind, and gives jobs the time to end."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from hodei.application.links import DrainOrder, Run
+from hodei.application.provision_worker import ProvisioningFailedError
 from hodei.application.stop_workers import StopWorkers
+from hodei.domain.cluster.duties import Duty
 from hodei.domain.jobs.states import JobState
+from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.workers.states import WorkerState
+from hodei.kernel.ids import WorkerId
+from hodei.ports.durable_rows import RunStatus
+from hodei.sagas.provision_worker import WorkerOrder
 from support.builders import result
 from support.fake_provider import FakeProvider
 from support.plane import Agent, Plane, running
@@ -79,6 +86,36 @@ async def test_a_worker_on_its_way_is_taken_down_at_once(
     await stopper.stop(grace_s=30)
     assert provider.instances == {}
     assert plane.fleet.members() == []
+
+
+async def _begin(plane: Plane, order: WorkerOrder) -> None:
+    with suppress(ProvisioningFailedError):
+        await plane.provisioner.provision(order)
+
+
+async def test_what_is_only_prepared_is_called_off(
+    plane: Plane, provider: FakeProvider, stopper: StopWorkers
+) -> None:
+    provider.prepare_gate.clear()
+    order = WorkerOrder(
+        worker_id=WorkerId("fake-1"),
+        provider=provider.name,
+        kind=WorkerKind(image="debian:12"),
+        enroll_timeout_s=60.0,
+    )
+    # As the pool finds it that starts after it was begun.
+    plane.run(_begin(plane, order))
+    await plane.settle()
+    plane.standing.assign(frozenset({Duty("any")}))
+    await plane.settle()
+    stop = plane.tasks.start(stopper.stop(grace_s=0), name="stop")
+    await plane.settle()
+    # It is asked to stop at its next sign of life.
+    provider.prepare_gate.set()
+    await plane.settle()
+    assert stop.done()
+    assert (await plane.workflows.client.find("fake-1")).status is RunStatus.CANCELLED
+    assert provider.requests == []
 
 
 async def test_an_end_that_is_under_way_is_waited_for(
