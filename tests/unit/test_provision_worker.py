@@ -261,6 +261,25 @@ async def test_the_end_of_an_instance_whose_server_died_is_nobodys_fault_and_ano
     assert (await plane.workflows.client.find(W)).status is RunStatus.COMPLETED
 
 
+async def test_an_instance_whose_password_was_used_is_not_made_again(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    """Another one with the same password would be turned away, with an alarm."""
+    provider.provision_gate.clear()
+    plane.run(_provision_in_vain(plane, provider, "its agent is not there any more"))
+    await plane.settle()
+    await plane.enrol(W)
+    await plane.close()
+    plane.restart()
+    await plane.load()
+    plane.run_all()
+    provider.provision_gate.set()
+    await plane.pass_time(7)
+    await plane.pass_time(1)
+    assert len(provider.requests) == 1
+    assert await state(plane) is WorkerState.TERMINATED
+
+
 async def test_a_worker_that_comes_in_the_moment_it_is_given_up_has_come(
     plane: Plane, provider: FakeProvider
 ) -> None:

@@ -117,8 +117,6 @@ class ProvisionSteps:
 
     async def reserve(self, _: Attempt, order: WorkerOrder) -> None:
         """Gives the worker its row, from which on it counts, and its password opens the door."""
-        if await self._store.load_worker(order.worker_id) is not None:
-            return
         provider = self._provider(order.provider)
         capabilities = provider.capabilities()
         at = self._journal.now()
@@ -141,7 +139,7 @@ class ProvisionSteps:
                 correlation_id=order.for_job or order.worker_id,
             )
         except ConflictError:
-            # An attempt that was taken for dead was faster.
+            # An attempt that was taken for dead has done it.
             return
         log.info(
             "worker_requested",
@@ -155,11 +153,9 @@ class ProvisionSteps:
         provider = self._provider(order.provider)
         worker = await self._living(order.worker_id)
         with _blaming():
-            handle = None
             if attempt.number > 1:
-                handle = await self._left_behind(provider, worker)
-            if handle is None:
-                handle = await self._provision(provider, order)
+                await self._clear_remains(provider, worker)
+            handle = await self._provision(provider, order)
         steps = ({} if order.kind is None else {"prepare": prepared_s}) | handle.steps
         worker = await self._journal.change_worker(
             order.worker_id, lambda worker: decide.provisioned(worker, handle.data, steps)
@@ -216,19 +212,22 @@ class ProvisionSteps:
             raise _ended(worker_id, "somebody ended it before it was made")
         return worker
 
-    async def _left_behind(self, provider: Provider, worker: Worker) -> Handle | None:
-        """What an earlier attempt made before its server died; what has ended of it is removed."""
+    async def _clear_remains(self, provider: Provider, worker: Worker) -> None:
+        """Removes what an earlier attempt made and what has ended since; what runs is found again.
+
+        Raises:
+            ApplicationError: It had been used.
+        """
         for handle in await provider.list_owned():
             if handle.worker_id != worker.id:
                 continue
             if await provider.is_running(handle):
-                return handle
+                return
             await provider.destroy(handle)
         if worker.registration is not None:
             # Its password has been used: another instance would be turned away. Whether the worker
             # is to blame or the server that died meanwhile, nobody can tell.
             raise _ended(worker.id, "its agent is not there any more", blame=Blame.NOBODY)
-        return None
 
     async def _see_it_run(self, provider: Provider, handle: Handle) -> None:
         """An end that was told before the instance was written down is not heard of again."""
