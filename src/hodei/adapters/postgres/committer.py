@@ -145,7 +145,7 @@ class _Attempt:
     """A group on its way into the database, on one connection or on the next.
 
     Mostly one call: it takes what is stored to be what the batches expect, and the database looks
-    whether it is (docs/adr/0014).
+    whether it is (docs/adr/0015).
     """
 
     def __init__(

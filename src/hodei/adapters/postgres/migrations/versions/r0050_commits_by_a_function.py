@@ -1,4 +1,4 @@
-"""A group of commits is one call (docs/adr/0014).
+"""A group of commits is one call (docs/adr/0015).
 
 Releases before went through several statements under the same lock, and may run beside it.
 """
