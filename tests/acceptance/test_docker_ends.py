@@ -118,7 +118,7 @@ def test_a_job_that_takes_more_memory_than_it_asked_for_is_told_so_and_harms_no_
     done = ended(server, greedy.id)
     assert done.state == "FAILED"
     assert done.reason is not None
-    assert done.reason.code in {"OUT_OF_MEMORY", "WORKER_LOST", "SIGNAL_RECEIVED"}
+    assert done.reason.code in {"OUT_OF_MEMORY", "SIGNAL_RECEIVED"}
     assert_nothing_is_left(server, docker_engine)
 
 

@@ -190,6 +190,24 @@ class TestUpdate:
         [member] = plane.roster.workers_of(BOX)
         assert (member.worker.id, member.worker.state) == (worker_id, WorkerState.READY)
 
+    async def test_workers_go_on_while_their_provider_cannot_be_used(self, plane: Plane):
+        _, worker_id = await busy_box(plane)
+        [record] = await plane.store.provider_records()
+
+        def no_way() -> None:
+            raise ProviderUnavailableError("the engine is gone")
+
+        plane.maker.on_way = no_way
+        # As another server has changed it, which could use it.
+        changed = record.changed(plane.clock.now(), options={"slots": "2"})
+        assert await plane.store.put_provider(changed)
+        await plane.keeper.look()
+        await plane.settle()
+
+        assert (await state(plane))[0] is ProviderState.UNAVAILABLE
+        [member] = plane.roster.workers_of(BOX)
+        assert (member.worker.id, member.worker.state) == (worker_id, WorkerState.READY)
+
     async def test_of_two_changes_of_what_was_read_the_second_is_refused(self, plane: Plane):
         await add(plane)
         await plane.manage.update(BOX, ProviderChange(priority=1), version=1)

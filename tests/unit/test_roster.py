@@ -5,11 +5,12 @@ from dataclasses import replace
 from hodei.application.pool_condition import Terms
 from hodei.domain.jobs.states import JobState
 from hodei.domain.placement.breaker import OPENS_AFTER
+from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.selection import Strategy
 from hodei.domain.workers.states import WorkerState
 from hodei.kernel.ids import ProviderName
 from hodei.ports.providers import ProviderUnavailableError
-from support.builders import result, started
+from support.builders import result, spec, started
 from support.fake_provider import FakeProvider
 from support.plane import RULES, Plane, running
 
@@ -110,13 +111,18 @@ async def test_workers_are_made_in_turns() -> None:
 
 
 async def test_a_provider_that_took_the_place_of_another_knows_what_is_on_its_way() -> None:
-    before = FakeProvider(slots=1, max_workers=1)
-    before.provision_gate.clear()
+    def images() -> FakeProvider:
+        kinds = Containers(has_default_image=True, takes_jobs_without_image=True)
+        return FakeProvider(slots=1, max_workers=1, containers=kinds)
+
+    before, after = images(), images()
+    before.prepare_gate.clear()
     async with running(Plane(before), leases=False) as plane:
-        await plane.submit()
+        await plane.submit(spec(image="debian:12"))
         await plane.settle()
-        after = FakeProvider(slots=1, max_workers=1)
+        # Its image is being fetched: there is no row yet that would tell of it.
+        assert (len(before.prepared), plane.fleet.members()) == (1, [])
         plane.roster.put(after, RULES, Terms())
         await plane.settle()
 
-        assert (len(before.requests), after.requests) == (1, [])
+        assert (len(before.prepared), after.prepared) == (1, [])
