@@ -121,7 +121,12 @@ def test_twenty_containers_are_ended_at_once_and_every_job_goes_on(
 def test_a_hundred_jobs_on_ten_containers_outlive_a_server_that_is_killed_again_and_again(
     start: Callable[..., HodeiServer], docker_engine: Engine
 ) -> None:
-    server = start(docker_max_workers=10, docker_jobs_per_worker=10, docker_enroll_timeout="30s")
+    server = start(
+        docker_max_workers=10,
+        docker_jobs_per_worker=10,
+        docker_enroll_timeout="30s",
+        docker_idle_timeout="5s",
+    )
     jobs = submit(server, 100, "sh", "-c", "sleep 1; echo done")
     most = 0
     for _ in range(3):
