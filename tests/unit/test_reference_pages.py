@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import hodei.server.run  # noqa: F401 - all errors that there are
 from hodei.domain.jobs import container_limits, limits
 from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.durable.runner import tally
