@@ -58,6 +58,7 @@ from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import JobSpec
 from hodei.domain.placement.selection import Strategy
+from hodei.domain.placement.worker_selection import WorkerStrategy
 from hodei.domain.workers.events import WorkerReady, WorkerRegistered
 from hodei.domain.workers.worker import Worker
 from hodei.durable.runner.activation import InlineActivator
@@ -150,6 +151,7 @@ class Plane:
         beside: "Plane | None" = None,
         read_ahead: int = 64,
         strategy: Strategy = Strategy.FIRST_AVAILABLE,
+        worker_strategy: WorkerStrategy = WorkerStrategy.LEAST_LOADED,
         over: "Foundation | None" = None,
     ) -> None:
         """A server by itself; with `air` one of several, `beside` another on its stores.
@@ -158,6 +160,7 @@ class Plane:
         """
         self.read_ahead = read_ahead
         self.strategy = strategy
+        self.worker_strategy = worker_strategy
         self.air = air
         self.clock = air.clock if air else JumpingClock()
         if over is not None:
@@ -270,6 +273,7 @@ class Plane:
             ids=self.ids,
             on_waiting=self.pool.waiting,
             read_ahead=self.read_ahead,
+            strategy=self.worker_strategy,
         )
         self.watch = WatchWorkers(
             journal=self.journal,

@@ -25,6 +25,7 @@ from hodei.domain.jobs.events import JobAssigned, JobEvent
 from hodei.domain.jobs.job import Job
 from hodei.domain.placement.demand import DemandKey, demand_key
 from hodei.domain.placement.scaling import Waiting
+from hodei.domain.placement.worker_selection import WorkerStrategy
 from hodei.domain.workers import decide as worker_decisions
 from hodei.kernel.clock import IdSource
 from hodei.kernel.ids import JobId, WorkerId
@@ -69,9 +70,10 @@ class Dispatcher:
         ids: Draws tokens.
         on_waiting: Is told what no free slot took.
         read_ahead: See `ReadAhead`.
+        strategy: Chooses among workers that have room.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that meet here, by name
         self,
         *,
         journal: Journal,
@@ -80,6 +82,7 @@ class Dispatcher:
         ids: IdSource,
         on_waiting: Callable[[list[Waiting]], None],
         read_ahead: int,
+        strategy: WorkerStrategy = WorkerStrategy.LEAST_LOADED,
     ) -> None:
         self._journal = journal
         self._jobs = jobs
@@ -97,6 +100,7 @@ class Dispatcher:
         self._some_are_reserved = False
         self._may_be_orphans = False
         self._fits = Fits()
+        self._strategy = strategy
         journal.watch_queue(
             see=self._head.see, lose_track=self.look_anew, leave=self._leave, come=self._come
         )
@@ -182,7 +186,7 @@ class Dispatcher:
         self._workers = workers
 
     def _free_slots(self) -> FreeSlots:
-        return FreeSlots(self._fleet.members(), self._fits)
+        return FreeSlots(self._fleet.members(), self._fits, self._strategy)
 
     async def _assign_head(self) -> None:
         """Assigns what it can of the jobs at hand."""

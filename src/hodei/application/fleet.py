@@ -4,6 +4,7 @@ A projection of the bus: `apply` is called with every committed event. Streams, 
 idle times are added by the parts that see them.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.ports.stores import StoredEvent
+
+_NAMES_KEPT = 32
+"""Of a worker's last jobs: what it still has of older ones has made room for these."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +60,10 @@ class Member:
     usage: Usage = Usage()
     jobs_taken: int = 0
     """Jobs that it got since this server began to look, those that it holds included."""
+    turn: int = 0
+    """Counts up over all workers: when it was given its last job."""
+    names: deque[str] = field(default_factory=lambda: deque(maxlen=_NAMES_KEPT))
+    """Of the named jobs that it was given of late."""
     is_ending: bool = False
     """Whether this server is taking it down; it gets no job and no stream any more."""
 
@@ -128,6 +136,7 @@ class Fleet:
         self.provider_types: dict[ProviderName, str] = {}
         """What each provider is, for jobs that ask for a type; kept by whoever knows them."""
         self._members: dict[WorkerId, Member] = {}
+        self._turns = 0
         self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
         self._on_slots: list[Callable[[], None]] = []
@@ -278,7 +287,12 @@ class Fleet:
             # Of several events told together, the job at hand is what it is after the last.
             before.jobs.pop(job_id, None)
         if member is not None:
-            member.jobs_taken += job_id not in member.jobs
+            if job_id not in member.jobs:
+                self._turns += 1
+                member.turn = self._turns
+                member.jobs_taken += 1
+                if job.spec.name:
+                    member.names.append(job.spec.name)
             member.jobs[job_id] = job.spec.resources
             member.ended.discard(job_id)
             self._holders[job_id] = member

@@ -10,6 +10,12 @@ from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.demand import Demand, DemandKey
 from hodei.domain.placement.fit import fits_beside, misfits, preference
+from hodei.domain.placement.worker_selection import (
+    Rank,
+    WorkerChoice,
+    WorkerStrategy,
+    worker_rank,
+)
 from hodei.kernel.ids import WorkerId
 
 _MOST_REMEMBERED = 100_000
@@ -39,13 +45,27 @@ class _Slots:
     member: Member
     free: int
     taken: list[Resources] = field(default_factory=list[Resources])
+    given: int = 0
+
+    def as_choice(self, job: Job) -> WorkerChoice:
+        """What decides whether it is chosen for the job."""
+        member = self.member
+        return WorkerChoice(
+            free=self.free,
+            slots=member.worker.slots,
+            given=self.given,
+            # What it is about to get is newer than all that any worker got.
+            turn=float("inf") if member.promised else member.turn,
+            has_run_alike=job.spec.name in member.names,
+        )
 
 
 class FreeSlots:
     """The free slots of this moment, and what has been given away of them."""
 
-    def __init__(self, members: Iterable[Member], fits: Fits) -> None:
+    def __init__(self, members: Iterable[Member], fits: Fits, strategy: WorkerStrategy) -> None:
         self._fits = fits
+        self._strategy = strategy
         self._slots = [
             _Slots(member, member.free_slots, member.taken())
             for member in members
@@ -74,21 +94,23 @@ class FreeSlots:
                 without_room.add(each.key)
                 continue
             slots.free -= 1
+            slots.given += 1
             slots.taken.append(each.demand.resources)
             given.append((each.job, slots.member))
         return given
 
     def _best(self, job: QueuedJob) -> _Slots | None:
-        """The least loaded of the most liked workers that have room now."""
+        """The one that the strategy chooses of the most liked workers that have room now."""
         best: _Slots | None = None
-        best_rank = (0, 0.0)
+        best_rank: Rank = ()
         for slots in self._slots:
             if not slots.free or not self._fits(job.key, job.demand, slots.member):
                 continue
             offer = slots.member.offer
             if not fits_beside(job.demand.resources, offer.resources, slots.taken):
                 continue
-            rank = (preference(job.demand, offer), slots.free / slots.member.worker.slots)
+            liking = preference(job.demand, offer)
+            rank = (liking, *worker_rank(self._strategy, slots.as_choice(job.job)))
             if best is None or rank > best_rank:
                 best, best_rank = slots, rank
         return best

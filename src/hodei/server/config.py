@@ -170,5 +170,9 @@ class ServerConfig:
     provider_strategy: str = "first-available"
     """Which of several providers that fit makes a worker: `first-available` (by priority), `lowest-cost`,
     `fastest-startup`, `most-capacity`, `round-robin` or `healthiest`."""
+    worker_strategy: str = "least-loaded"
+    """Which of several workers that fit and have room gets a job: `first-available` (the oldest, until it
+    is full), `least-loaded`, `most-capacity`, `round-robin` or `affinity` (one that ran a job of the same
+    name of late)."""
     local: LocalProviderConfig = LocalProviderConfig()
     docker: DockerProviderConfig = DockerProviderConfig()

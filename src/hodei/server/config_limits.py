@@ -1,10 +1,12 @@
 """What a server's configuration may be."""
 
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from hodei.domain.placement.selection import Strategy, strategy_of
+from hodei.domain.placement.selection import Strategy, named
+from hodei.domain.placement.worker_selection import WorkerStrategy
 from hodei.kernel.errors import FieldViolation
 from hodei.kernel.units import format_duration
 from hodei.server.config import LocalProviderConfig, ServerConfig
@@ -32,7 +34,8 @@ def check_config(config: ServerConfig) -> list[FieldViolation]:
         _loopback("listen_host", config.listen_host),
         _distinct_ports(config),
         _database_url("database_url", config.database_url),
-        _strategy("provider_strategy", config.provider_strategy),
+        _named(Strategy, "provider_strategy", config.provider_strategy),
+        _named(WorkerStrategy, "worker_strategy", config.worker_strategy),
     ]
     found = [violation for violation in checks if violation is not None]
     found += check_local(config.local)
@@ -97,10 +100,10 @@ def _database_url(key: str, url: str) -> FieldViolation | None:
     )
 
 
-def _strategy(key: str, name: str) -> FieldViolation | None:
-    if strategy_of(name) is not None:
+def _named(choices: type[StrEnum], key: str, name: str) -> FieldViolation | None:
+    if named(choices, name) is not None:
         return None
-    return FieldViolation(field=key, description=f"{name!r} is not one of {', '.join(Strategy)}")
+    return FieldViolation(field=key, description=f"{name!r} is not one of {', '.join(choices)}")
 
 
 def _distinct_ports(config: ServerConfig) -> FieldViolation | None:

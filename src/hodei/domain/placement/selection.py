@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from hodei.domain.placement.demand import Demand
 from hodei.domain.placement.fit import Offer, preference
@@ -32,8 +33,16 @@ class Strategy(StrEnum):
 
 def strategy_of(text: str) -> Strategy | None:
     """The strategy of this name, however it is written: `RoundRobin` is one; None when none is."""
+    return named(Strategy, text)
+
+
+NamedT = TypeVar("NamedT", bound=StrEnum)
+
+
+def named(choices: type[NamedT], text: str) -> NamedT | None:
+    """The choice of this name: case and what stands between its words do not count."""
     letters = re.sub(r"[^a-z]", "", text.lower())
-    return next((each for each in Strategy if each.replace("-", "") == letters), None)
+    return next((each for each in choices if each.replace("-", "") == letters), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
