@@ -14,12 +14,14 @@ from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.workers.events import WorkerFirstOutput
 from hodei.domain.workers.states import WorkerState
-from hodei.kernel.ids import JobId, Position
+from hodei.durable.runner.client import StartRequest
+from hodei.kernel.ids import JobId, Position, WorkerId
 from hodei.ports.providers import (
     KindUnavailableError,
     ProviderUnavailableError,
     ProvisioningRefusedError,
 )
+from hodei.sagas.provision_worker import NAME, WorkerOrder
 from support.builders import chunk, result, spec, started
 from support.fake_provider import FakeProvider
 from support.plane import RULES, Plane, running
@@ -112,6 +114,23 @@ async def test_what_an_earlier_life_began_is_gone_on_with_and_no_other_is_begun(
         await plane.settle()
         assert len(provider.requests) == 1
         assert provider.requests[0].kind == DEBIAN
+
+
+async def test_what_a_server_began_and_did_not_live_to_move_is_gone_on_with_too() -> None:
+    provider = containers(max_workers=1)
+    plane = Plane(provider, rules=replace(RULES, warm_workers=0))
+    order = WorkerOrder(
+        worker_id=WorkerId("docker-1"), provider=provider.name, kind=DEBIAN, enroll_timeout_s=60
+    )
+    begun = StartRequest(
+        type=NAME, workflow_id=order.worker_id, request_id=order.worker_id, arguments=(order,)
+    )
+    await plane.workflows.client.start(begun)
+    assert await plane.provisioner.under_way() == [order]
+    async with running(plane, leases=False):
+        await plane.submit(spec(image="debian:12"))
+        await plane.settle()
+        assert [each.worker_id for each in provider.requests] == [order.worker_id]
 
 
 async def test_a_worker_gets_one_job_and_is_told_to_leave_after_it() -> None:

@@ -8,7 +8,6 @@ import structlog
 
 from hodei.application.provision_steps import Blame
 from hodei.durable import payloads
-from hodei.durable.events import RunStarted
 from hodei.durable.failures import Failure, RunFailedError
 from hodei.durable.runner.client import DurableClient, StartRequest
 from hodei.kernel.clock import IdSource
@@ -119,12 +118,11 @@ class ProvisionWorker:
             await self._end_of(run.run_id)
 
     async def _order(self, run_id: RunId) -> list[WorkerOrder]:
-        """Of a run; none of one that has not begun yet."""
-        return [
-            payloads.decode(each.event.input, tuple[WorkerOrder], what=f"input of {NAME}")[0]
-            for each in await self._client.history_page(run_id, after_seq=0, limit=1)
-            if isinstance(each.event, RunStarted)
-        ]
+        """Of a run; none of one that is gone."""
+        beginning = await self._client.beginning(run_id)
+        if beginning is None:
+            return []
+        return [*payloads.decode(beginning.input, tuple[WorkerOrder], what=f"input of {NAME}")]
 
     async def _end_of(self, run_id: RunId) -> None:
         while True:

@@ -59,6 +59,8 @@ from hodei.ports.durable_rows import (
 )
 
 DEFAULT_NAMESPACE = "default"
+_LOOKS_FOR_A_BEGINNING = 2
+"""It may move from the inbox into the history between two looks, and never back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +316,20 @@ class DurableClient:
     async def history(self, run_id: RunId) -> list[Recorded]:
         """All events of a run."""
         return await read_history(self._store, run_id)
+
+    async def beginning(self, run_id: RunId) -> RunStarted | None:
+        """How a run began, also one that nobody has moved yet; None where there is no such run."""
+        for _ in range(_LOOKS_FOR_A_BEGINNING):
+            for first in await self.history_page(run_id, after_seq=0, limit=1):
+                if isinstance(first.event, RunStarted):
+                    return first.event
+            # Until it is moved, its beginning is the first of what has arrived for it.
+            for arrived in await self._store.read_inbox(run_id, limit=1):
+                if arrived.delivery.kind is DeliveryKind.START:
+                    event = codec.decode_delivery(arrived.delivery.data)
+                    assert isinstance(event, RunStarted)
+                    return event
+        return None
 
     async def history_page(self, run_id: RunId, *, after_seq: int, limit: int) -> list[Recorded]:
         """Some events of a run, in order."""
