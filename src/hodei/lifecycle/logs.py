@@ -2,8 +2,30 @@
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
+
+
+class _BestEffort:
+    """A file that loses what it cannot write.
+
+    The log may be on a disk that is full, or go into a pipe that nobody reads any more. Whoever
+    writes a line is in the middle of something that must not fail for that.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 def set_up_logs(*, readable: bool, level: int = logging.INFO) -> None:
@@ -27,6 +49,6 @@ def set_up_logs(*, readable: bool, level: int = logging.INFO) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _BestEffort(sys.stderr))),
         cache_logger_on_first_use=True,
     )
