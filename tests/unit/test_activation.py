@@ -83,3 +83,20 @@ async def test_one_that_cannot_be_interrupted_is_left_behind_and_the_others_run_
     assert await activator.run(lambda: "again") == "again"
     assert ran == ["after"]
     await activator.stop()
+
+
+def test_one_that_was_left_behind_may_outlive_the_event_loop():
+    gate = threading.Event()
+
+    async def leave_it_behind() -> None:
+        activator = ThreadActivator(limit_s=LIMIT_S)
+        [stuck] = await outcomes(activator, gate.wait)
+        assert isinstance(stuck, StuckError)
+        await activator.stop()
+
+    asyncio.run(leave_it_behind())
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name == "hodei-workflows":
+            # What it raises, pytest tells of.
+            thread.join(10)

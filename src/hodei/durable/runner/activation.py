@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import structlog
@@ -266,4 +267,6 @@ class _Thread:
             else:
                 future.set_result(result)
 
-        self._loop.call_soon_threadsafe(tell)
+        # The loop may be closed: one that was left behind may outlive it, and nobody waits any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(tell)
