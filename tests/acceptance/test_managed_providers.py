@@ -45,6 +45,8 @@ def test_an_engine_is_added_to_a_running_server_used_tested_and_removed(
         server.start()
         lasting = client.submit(command=["sleep", "600"], image=BUSYBOX)
         eventually(lambda: client.get(lasting.id).state == "RUNNING", within_s=WITHIN_S)
+        # Those of the jobs before may be on their way out.
+        eventually(lambda: len(list(client.workers())) == 1, within_s=WITHIN_S)
         refused = providers(server, "remove", "box")
         assert refused.code == 2
         assert "has 1 workers, 1 of them with jobs" in refused.stderr.decode()
