@@ -308,7 +308,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(
         path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
-    db.execute("PRAGMA cache_size = -1024")
+    db.execute("PRAGMA cache_size = -256")
     return db
 
 

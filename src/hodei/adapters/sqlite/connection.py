@@ -22,8 +22,8 @@ _SETTINGS: Final = (
     # A commit is on the disk when it returns.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    # 2 MiB of pages for each connection; the system's cache holds the rest.
-    "PRAGMA cache_size = -2048",
+    # 1 MiB of pages for the one that writes; the system's cache holds the rest.
+    "PRAGMA cache_size = -1024",
     "PRAGMA temp_store = MEMORY",
     # One large batch must not leave a large log behind for good.
     "PRAGMA journal_size_limit = 67108864",
@@ -56,6 +56,8 @@ def connect(data_dir: Path, *, read_only: bool = False) -> sqlite3.Connection:
                 connection.execute(setting)
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
+                # What they read twice, the system's cache has; each would hold its own otherwise.
+                connection.execute("PRAGMA cache_size = -256")
         except BaseException:
             connection.close()
             raise
