@@ -7,7 +7,7 @@ import pytest
 from hodei.domain.placement.demand import Demand
 from hodei.domain.placement.fit import Offer
 from hodei.domain.placement.scaling import Source, Waiting, in_order, workers_wanted
-from hodei.domain.placement.selection import Strategy, strategy_of
+from hodei.domain.placement.selection import Strategy, named
 
 
 def source(
@@ -110,8 +110,8 @@ def test_a_type_is_any_provider_of_it() -> None:
 
 @pytest.mark.parametrize("text", ["RoundRobin", "round-robin", "ROUND_ROBIN", "round robin"])
 def test_a_strategy_is_known_however_it_is_written(text: str) -> None:
-    assert strategy_of(text) is Strategy.ROUND_ROBIN
+    assert named(Strategy, text) is Strategy.ROUND_ROBIN
 
 
 def test_another_word_is_no_strategy() -> None:
-    assert strategy_of("cheapest") is None
+    assert named(Strategy, "cheapest") is None

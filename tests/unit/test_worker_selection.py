@@ -7,7 +7,8 @@ import pytest
 
 from hodei.application.links import Run
 from hodei.domain.jobs.spec import JobSpec
-from hodei.domain.placement.worker_selection import WorkerStrategy, worker_strategy_of
+from hodei.domain.placement.selection import named
+from hodei.domain.placement.worker_selection import WorkerStrategy
 from hodei.kernel.ids import JobId
 from support.builders import result, spec, started
 from support.plane import Agent, Plane, running
@@ -117,8 +118,8 @@ async def test_a_job_goes_where_one_of_its_name_ran_while_there_is_room(fleet: F
 
 @pytest.mark.parametrize("text", ["least-loaded", "LeastLoaded", "LEAST_LOADED", "least loaded"])
 def test_a_strategy_may_be_written_in_any_way(text: str) -> None:
-    assert worker_strategy_of(text) is WorkerStrategy.LEAST_LOADED
+    assert named(WorkerStrategy, text) is WorkerStrategy.LEAST_LOADED
 
 
 def test_another_name_is_no_strategy() -> None:
-    assert worker_strategy_of("random") is None
+    assert named(WorkerStrategy, "random") is None

@@ -84,21 +84,6 @@ class HoldDuties:
         self._wake = Wake()
         self._suspects: frozenset[ServerId] = frozenset()
 
-    async def join(self) -> None:
-        """Becomes a member.
-
-        Raises:
-            ServerNameTakenError: Another server of the name lives.
-            StoreUnavailableError: The store does not answer.
-        """
-        asked_at = self._clock.monotonic()
-        entry = replace(self._entry, id=ServerId(self._ids.new()))
-        await self._membership.join(entry, lease_s=LEASE_S)
-        self._lease_ends = asked_at + LEASE_S - _MARGIN_S
-        self._renew_at = asked_at + _RENEW_EVERY_S
-        self._standing.join(entry.id)
-        log.info("server_joined", server_id=entry.id, name=entry.name)
-
     async def start(self) -> None:
         """Becomes a member and takes what is its own; returns once it has.
 

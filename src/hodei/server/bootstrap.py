@@ -50,8 +50,8 @@ from hodei.application.tail_logs import TailLogs
 from hodei.application.wake_due_jobs import WakeDueJobs
 from hodei.application.watch_workers import Patience, WatchHands, WatchWorkers
 from hodei.domain.cluster.duties import UPKEEP
-from hodei.domain.placement.selection import Strategy, strategy_of
-from hodei.domain.placement.worker_selection import WorkerStrategy, worker_strategy_of
+from hodei.domain.placement.selection import Strategy, named
+from hodei.domain.placement.worker_selection import WorkerStrategy
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import ClusterId, JobId
 from hodei.lifecycle.system_clock import SystemIdSource
@@ -259,7 +259,7 @@ def build(
     pool = PoolKeeper(
         fleet=fleet,
         roster=roster,
-        strategy=strategy_of(config.provider_strategy) or Strategy.FIRST_AVAILABLE,
+        strategy=named(Strategy, config.provider_strategy) or Strategy.FIRST_AVAILABLE,
         hands=hands,
         clock=base.clock,
     )
@@ -270,7 +270,7 @@ def build(
         ids=base.ids,
         on_waiting=pool.waiting,
         read_ahead=0 if config.database_url else _READ_AHEAD,
-        strategy=worker_strategy_of(config.worker_strategy) or WorkerStrategy.LEAST_LOADED,
+        strategy=named(WorkerStrategy, config.worker_strategy) or WorkerStrategy.LEAST_LOADED,
     )
     watch = WatchWorkers(
         journal=journal,

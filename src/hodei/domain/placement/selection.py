@@ -31,16 +31,11 @@ class Strategy(StrEnum):
         return self in {Strategy.MOST_CAPACITY, Strategy.ROUND_ROBIN}
 
 
-def strategy_of(text: str) -> Strategy | None:
-    """The strategy of this name, however it is written: `RoundRobin` is one; None when none is."""
-    return named(Strategy, text)
-
-
 NamedT = TypeVar("NamedT", bound=StrEnum)
 
 
 def named(choices: type[NamedT], text: str) -> NamedT | None:
-    """The choice of this name: case and what stands between its words do not count."""
+    """The choice of this name, however it is written: `RoundRobin` is `round-robin`; None when none is."""
     letters = re.sub(r"[^a-z]", "", text.lower())
     return next((each for each in choices if each.replace("-", "") == letters), None)
 

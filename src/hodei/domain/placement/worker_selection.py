@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hodei.domain.placement.selection import named
+from hodei.domain.placement.selection import Rank
 
 
 class WorkerStrategy(StrEnum):
@@ -22,11 +22,6 @@ class WorkerStrategy(StrEnum):
     the least loaded."""
 
 
-def worker_strategy_of(text: str) -> WorkerStrategy | None:
-    """The strategy of this name, however it is written: `LeastLoaded` is one; None when none is."""
-    return named(WorkerStrategy, text)
-
-
 @dataclass(frozen=True, slots=True)
 class WorkerChoice:
     """What is known of a worker that is to be chosen or not."""
@@ -39,9 +34,6 @@ class WorkerChoice:
     turn: float
     """When it was given its last job before."""
     has_run_alike: bool
-
-
-Rank = tuple[float, ...]
 
 
 def worker_rank(strategy: WorkerStrategy, choice: WorkerChoice) -> Rank:
