@@ -217,7 +217,10 @@ class Engine:
         network = next(
             each for each in NETWORKS.subnets(new_prefix=24) if str(each[1]) not in taken
         )
-        _ip("link", "add", self._name, "type", "bridge", check=False)
+        # Without an address of its own a bridge takes the lowest of its ports', and whenever a
+        # container comes or goes that changes it, the others send to nobody for half a minute.
+        mac = f"02:42:{network[1].packed.hex(':')}"
+        _ip("link", "add", self._name, "address", mac, "type", "bridge", check=False)
         _ip("address", "add", f"{network[1]}/25", "dev", self._name)
         _ip("link", "set", self._name, "up")
         return network

@@ -59,6 +59,22 @@ def test_a_container_reaches_a_server_on_the_gateway(docker_engine: Engine):
     assert said == "hello from the host"
 
 
+def test_the_gateway_keeps_its_address_whatever_comes_and_goes_on_its_bridge(docker_engine: Engine):
+    def mac() -> str:
+        return Path(f"/sys/class/net/{docker_engine._name}/address").read_text()
+
+    before = mac()
+    port = f"{docker_engine._name}p"
+    # The lowest of the ports' addresses is what a bridge without one of its own takes.
+    veth = ["address", "02:00:00:00:00:01", "type", "veth"]
+    subprocess.run(["ip", "link", "add", port, *veth], check=True)
+    try:
+        subprocess.run(["ip", "link", "set", port, "master", docker_engine._name], check=True)
+        assert mac() == before
+    finally:
+        subprocess.run(["ip", "link", "delete", port], check=True)
+
+
 def test_nothing_is_left_of_an_engine_that_was_removed_with_containers_in_it(
     docker_engine: Engine,
 ):
