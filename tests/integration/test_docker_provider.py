@@ -189,7 +189,8 @@ async def test_a_container_of_somebody_else_that_has_the_name_is_left_alone_and_
 async def test_a_container_may_do_little_and_is_as_large_as_the_job_asks(
     docker_engine: Engine, make: Make
 ):
-    provider = make(labels={"team": "blue"}, cpu_millicores=250)
+    dns = ("10.0.0.53", "10.0.1.53")
+    provider = make(labels={"team": "blue"}, cpu_millicores=250, dns_servers=dns)
     await provider.start()
     handle = await provider.provision(request_for("w-1", memory_bytes=2**26))
     shown = await inspected(docker_engine, handle)
@@ -199,6 +200,7 @@ async def test_a_container_may_do_little_and_is_as_large_as_the_job_asks(
     assert (host["Memory"], host["MemorySwap"]) == (2**26, 2**26)
     assert host["NanoCpus"] == 250_000_000
     assert host["PidsLimit"] == 1024
+    assert host["Dns"] == [*dns]
     assert shown["Config"]["Labels"]["hodei.worker"] == "w-1"
     assert shown["Config"]["Labels"]["team"] == "blue"
     assert not any(each.startswith("HODEI") for each in shown["Config"]["Env"])

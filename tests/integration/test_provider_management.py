@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from hodei.sdk import AsyncClient, ProviderSettings
 from hodei.server.config import LocalProviderConfig
 from hodei.wire import provider_management_pb2 as pb
 from support.door import Site, serving
@@ -144,14 +145,85 @@ async def test_options_of_docker_come_by_field_or_by_name_and_never_with_a_passw
         told = await site.providers.TestProvider(pb.TestProviderRequest(provider_id="box"))
         assert "/nowhere/docker.sock is not there" in told.problem
 
-        docker.dns_servers.append("10.0.0.1")
+        docker.dns_servers.extend(["10.0.0.53", "fd00::53"])
+        docker.labels["b"] = "c,d=e"
         twice = pb.ProviderTypeConfig(docker=docker, options={"image": "other"})
         error = await refused(added(site, "second", type_config=twice, **kind))
-        assert set(violations(error)) == {"type_config.docker.dns_servers", "options.image"}
+        assert set(violations(error)) == {"type_config.docker.labels['b']", "options.image"}
+        del docker.labels["b"]
+        by_field = pb.ProviderTypeConfig(docker=docker)
+        second = await added(site, "second", type_config=by_field, disabled=True, **kind)
+        assert list(second.type_config.docker.dns_servers) == ["10.0.0.53", "fd00::53"]
+        second.type_config.docker.dns_servers.append("dns.example.org")
+        error = await refused(
+            site.providers.UpdateProvider(pb.UpdateProviderRequest(provider=second))
+        )
+        assert violations(error) == {
+            "options.dns_servers": "'dns.example.org' is no address, such as 10.0.0.53"
+        }
         secret = pb.ProviderTypeConfig(options={"host": "tcp://me:secret@box:2376"})
         error = await refused(added(site, "second", type_config=secret, **kind))
         assert set(violations(error)) == {"options.host"}
         assert "secret" not in (error.details() or "")
+
+
+async def test_which_jobs_a_provider_takes_is_said_by_the_originals_fields_or_by_options(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, local=NO_LOCAL_WORKERS) as site:
+        options = {"labels": "zone=a", "region": "eu-west", "allowed_regions": "eu-north"}
+        box = await added(site, type_config=pb.ProviderTypeConfig(options=options))
+        assert list(box.allowed_regions) == ["eu-north"]
+        assert list(box.capabilities.regions) == ["eu-west", "eu-north"]
+
+        box.allowed_regions.append("eu south")
+        box.required_labels["env"] = "prod"
+        box.annotations["compliance"] = "soc2"
+        update = pb.UpdateProviderRequest(provider=box)
+        box = (await site.providers.UpdateProvider(update)).provider
+        assert list(box.allowed_regions) == ["eu-north", "eu south"]
+        assert (dict(box.required_labels), dict(box.annotations)) == (
+            {"env": "prod"},
+            {"compliance": "soc2"},
+        )
+        assert dict(box.capabilities.labels) == {
+            "hodei.region": "eu-west",
+            "zone": "a",
+            "env": "prod",
+            "compliance": "soc2",
+        }
+
+        # Unchanged fields leave it to the options of their names, and changed ones take them out.
+        box.type_config.options["annotations"] = "compliance=iso"
+        del box.allowed_regions[:]
+        update = pb.UpdateProviderRequest(provider=box)
+        box = (await site.providers.UpdateProvider(update)).provider
+        assert dict(box.annotations) == {"compliance": "iso"}
+        assert "allowed_regions" not in box.type_config.options
+
+        box.annotations["compliance"] = "hipaa"
+        box.type_config.options["annotations"] = "compliance=soc2"
+        box.required_labels["b"] = "c,d"
+        error = await refused(site.providers.UpdateProvider(pb.UpdateProviderRequest(provider=box)))
+        assert set(violations(error)) == {"options.annotations", "required_labels['b']"}
+        wrong = {"labels": "env=a", "required_labels": "env=b,=c", "allowed_regions": "''"}
+        error = await refused(added(site, "odd", type_config=pb.ProviderTypeConfig(options=wrong)))
+        assert set(violations(error)) == {"options.required_labels", "options.allowed_regions"}
+        assert "env=b, and labels says 'a'" in (error.details() or "")
+
+
+async def test_a_change_by_the_sdk_leaves_what_it_does_not_name(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, local=NO_LOCAL_WORKERS) as site,
+        AsyncClient(site.addresses.grpc) as client,
+    ):
+        options = {"allowed_regions": "eu-north", "required_labels": "env=prod"}
+        await client.add_provider("box", type="local", options=options)
+        box = await client.update_provider("box", settings=ProviderSettings(priority=3))
+        assert (box.allowed_regions, box.required_labels) == (("eu-north",), {"env": "prod"})
+        named = {"allowed_regions": None, "required_labels": "env=test"}
+        box = await client.update_provider("box", options=named)
+        assert (box.allowed_regions, box.required_labels) == ((), {"env": "test"})
 
 
 async def test_the_settings_own_providers_are_switched_and_ordered_but_not_changed(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from hodei.application.make_providers import Equipped
 from hodei.application.pool import PoolRules
+from hodei.domain.placement.admission import Admission
 from hodei.domain.providers.record import ProviderRecord
 from hodei.kernel.errors import FieldViolation, InvalidFieldsError
 from support.fake_provider import FakeProvider
@@ -12,7 +13,7 @@ RULES = PoolRules(warm_workers=0, idle_timeout_s=300.0, max_age_s=3600.0, enroll
 
 
 class FakeMaker:
-    """Implements `ProviderMaker`. The option `slots` is read, `broken` is refused."""
+    """Implements `ProviderMaker`. The options `slots` and `required_labels` are read, `broken` is refused."""
 
     def __init__(self) -> None:
         self.made: list[FakeProvider] = []
@@ -27,7 +28,12 @@ class FakeMaker:
     def make(self, record: ProviderRecord) -> Equipped:
         if violations := self.check(record):
             raise InvalidFieldsError(violations)
-        provider = FakeProvider(record.name, slots=int(record.options.get("slots", "1")))
+        key, _, value = record.options.get("required_labels", "").partition("=")
+        provider = FakeProvider(
+            record.name,
+            slots=int(record.options.get("slots", "1")),
+            admission=Admission(required_labels={key: value} if key else {}),
+        )
         for before in self.made:
             if before.name == record.name:
                 # The infrastructure has what was made before.

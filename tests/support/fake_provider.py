@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.admission import EVERY_JOB, Admission
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.providers.record import ProviderType
@@ -38,6 +39,7 @@ class FakeProvider:
         containers: Containers | None = None,
         max_jobs_per_worker: int = 0,
         is_on_this_host: bool = True,
+        admission: Admission = EVERY_JOB,
     ) -> None:
         self._name = ProviderName(name)
         self._capabilities = Capabilities(
@@ -50,6 +52,7 @@ class FakeProvider:
             containers=containers,
             max_jobs_per_worker=max_jobs_per_worker,
             is_on_this_host=is_on_this_host,
+            admission=admission,
         )
         self.instances: dict[WorkerId, Handle] = {}
         self.prepared: list[WorkerKind | None] = []

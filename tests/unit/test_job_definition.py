@@ -86,6 +86,7 @@ def test_every_field_arrives():
             deadline={"seconds": 3600},
             preferred_provider="local",
             required_labels={"zone": "a"},
+            required_annotations={"compliance": "soc2"},
             preferred_region="eu",
         ),
         priority_set=True,
@@ -139,7 +140,7 @@ def test_every_field_arrives():
         labels={"team": "core"},
         tags=("t", "u"),
         selector=Selector(
-            match_labels={"arch": "x86", "zone": "a"},
+            match_labels={"arch": "x86", "zone": "a", "compliance": "soc2"},
             match_expressions=(
                 SelectorRequirement(
                     key="disk", operator=SelectorOperator.IN, values=("ssd", "nvme")
@@ -250,10 +251,11 @@ def test_the_words_of_kubernetes_are_taken_in_any_case(operator: str):
 
 
 def test_labels_that_contradict_the_selector_are_refused():
-    message = definition(
-        selector={"match_labels": {"zone": "a"}}, scheduling={"required_labels": {"zone": "b"}}
-    )
-    assert list(refusals_of(message)) == ["scheduling.required_labels['zone']"]
+    for name in ("required_labels", "required_annotations"):
+        message = definition(
+            selector={"match_labels": {"zone": "a"}}, scheduling={name: {"zone": "b"}}
+        )
+        assert list(refusals_of(message)) == [f"scheduling.{name}['zone']"]
 
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {
@@ -265,7 +267,6 @@ UNSUPPORTED: dict[str, dict[str, Any]] = {
     "namespace": {"namespace": "team"},
     "scheduling.scheduler_name": {"scheduling": {"scheduler_name": "fair"}},
     "scheduling.preemption_allowed": {"scheduling": {"preemption_allowed": True}},
-    "scheduling.required_annotations": {"scheduling": {"required_annotations": {"a": "b"}}},
     "timeout.heartbeat_timeout": {"timeout": {"heartbeat_timeout": {"seconds": 1}}},
     "tolerations.toleration_seconds": {
         "tolerations": [{"operator": "Exists", "toleration_seconds": {"seconds": 1}}]

@@ -208,6 +208,28 @@ class TestUpdate:
         [member] = plane.roster.workers_of(BOX)
         assert (member.worker.id, member.worker.state) == (worker_id, WorkerState.READY)
 
+    async def test_workers_that_are_there_take_no_jobs_that_it_does_not_take_any_more(
+        self, plane: Plane
+    ):
+        await add(plane, slots="3")
+        await plane.submit(spec(preferred_provider="box"))
+        await plane.settle()
+        await plane.agent_of(plane.maker.of("box"))
+        await plane.submit(spec(preferred_provider="box"))
+        await plane.settle()
+        assert {job.state for job in await plane.jobs()} == {JobState.ASSIGNED}
+        options = {"slots": "3", "required_labels": "env=prod"}
+        await plane.manage.update(BOX, ProviderChange(options=options), version=0)
+        [job_id] = await plane.submit(spec(preferred_provider="box"))
+        await plane.settle()
+
+        job = await plane.job(job_id)
+        assert job.state is JobState.QUEUED
+        assert "only jobs that ask for its label env=prod" in plane.explain.explain(job)
+        considered = plane.explain_job.explain(job).candidates
+        provider, worker = [each for each in considered if each.provider == "box"]
+        assert worker.misfits == provider.misfits != []
+
     async def test_of_two_changes_of_what_was_read_the_second_is_refused(self, plane: Plane):
         await add(plane)
         await plane.manage.update(BOX, ProviderChange(priority=1), version=1)

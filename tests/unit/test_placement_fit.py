@@ -9,6 +9,7 @@ from hodei.domain.jobs.spec import (
     SelectorRequirement,
     Toleration,
 )
+from hodei.domain.placement.admission import Admission
 from hodei.domain.placement.demand import Demand, demand_of
 from hodei.domain.placement.fit import Offer, fits_beside, misfits, preference
 from hodei.domain.placement.taints import Taint, tolerates
@@ -120,6 +121,40 @@ def test_a_soft_taint_and_another_region_only_make_a_worker_less_liked() -> None
     assert liked == [near, Offer(provider="p"), soft]
     tolerant = Demand(tolerations=(Toleration(key="", operator="Exists"),))
     assert preference(tolerant, soft) == 0
+
+
+def test_a_provider_that_requires_labels_takes_only_jobs_that_ask_for_all_of_them() -> None:
+    labels = {"env": "prod", "tier": "1"}
+    offer = Offer(provider="p", labels=labels, admission=Admission(required_labels={"env": "prod"}))
+    [said] = misfits(Demand(), offer)
+    assert said == "it takes only jobs that ask for its label env=prod (--selector env=prod)"
+    assert misfits(Demand(selector=Selector(match_labels={"tier": "1"})), offer) == [said]
+    other = misfits(Demand(selector=Selector(match_labels={"env": "test"})), offer)
+    assert other == [said, "its label env is 'prod', not 'test'"]
+    assert misfits(Demand(selector=Selector(match_labels=labels)), offer) == []
+
+
+def test_a_provider_takes_jobs_for_its_own_region_and_those_that_it_allows() -> None:
+    def offer(name: str, region: str, *allowed: str) -> Offer:
+        admission = Admission(allowed_regions=allowed)
+        return Offer(provider=name, labels={"hodei.region": region}, admission=admission)
+
+    strict = offer("p", "eu-west", "eu-north")
+    for region in ("", "eu-west", "eu-north"):
+        assert misfits(Demand(preferred_region=region), strict) == []
+    demand = Demand(preferred_region="us-east")
+    [said] = misfits(demand, strict)
+    assert said == "it takes no jobs for the region us-east, only for eu-west, eu-north"
+    assert misfits(demand, offer("p", "eu-west")) == []
+
+    own, serves, other = (
+        offer("own", "us-east", "eu-west"),
+        offer("serves", "eu-west", "us-east"),
+        offer("other", "eu-west"),
+    )
+    liked = sorted((other, serves, own), key=lambda each: -preference(demand, each))
+    assert [each.provider for each in liked] == ["own", "serves", "other"]
+    assert preference(Demand(), serves) == preference(Demand(), other)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hodei.application.standing import Standing
 from hodei.domain.jobs.events import JobAssigned
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.admission import EVERY_JOB, Admission
 from hodei.domain.placement.fit import Offer
 from hodei.domain.workers.events import (
     WorkerDisconnected,
@@ -25,6 +26,7 @@ from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.ports.providers import Capabilities
 from hodei.ports.stores import StoredEvent
 
 _NAMES_KEPT = 32
@@ -41,7 +43,9 @@ class Member:
     """By the monotonic clock: when it last said something, or when this server began to look."""
     idle_since: float
     """By the monotonic clock: since when it has no job."""
-    provider_types: Mapping[ProviderName, str] = field(default_factory=dict[ProviderName, str])
+    capabilities: Mapping[ProviderName, Capabilities] = field(
+        default_factory=dict[ProviderName, Capabilities]
+    )
     """Of all providers that this server has: see `Fleet`."""
     draining_since: float | None = None
     """By the monotonic clock: when it was told to drain, or when this server began to look."""
@@ -71,14 +75,22 @@ class Member:
     def offer(self) -> Offer:
         """What it has, for placement."""
         worker = self.worker
+        known = self.capabilities.get(worker.provider)
         return Offer(
             provider=worker.provider,
-            provider_type=self.provider_types.get(worker.provider, ""),
+            provider_type="" if known is None else known.type,
             labels=worker.labels,
             resources=worker.resources,
             taints=worker.taints,
             kind=worker.kind,
+            admission=self.admission,
         )
+
+    @property
+    def admission(self) -> Admission:
+        """Which jobs its provider takes now; those of a provider that is not here take all."""
+        known = self.capabilities.get(self.worker.provider)
+        return EVERY_JOB if known is None else known.admission
 
     @property
     def takes_jobs(self) -> bool:
@@ -133,8 +145,8 @@ class Fleet:
         self.standing = standing
         """Among other servers: which of the workers are this one's to look after."""
         standing.on_others(self._look_for_streams_elsewhere)
-        self.provider_types: dict[ProviderName, str] = {}
-        """What each provider is, for jobs that ask for a type; kept by whoever knows them."""
+        self.capabilities: dict[ProviderName, Capabilities] = {}
+        """What each provider is, and which jobs it takes; kept by whoever knows them."""
         self._members: dict[WorkerId, Member] = {}
         self._turns = 0
         self._holders: dict[JobId, Member] = {}
@@ -154,7 +166,7 @@ class Fleet:
                 last_seen=now,
                 idle_since=now,
                 draining_since=now if is_draining else None,
-                provider_types=self.provider_types,
+                capabilities=self.capabilities,
             )
         for job in held:
             self._hold(job.id)
@@ -239,7 +251,7 @@ class Fleet:
                 worker=worker,
                 last_seen=now,
                 idle_since=now,
-                provider_types=self.provider_types,
+                capabilities=self.capabilities,
             )
             return True
         if stored.version <= member.worker.version:

@@ -8,6 +8,7 @@ from hodei.application.fleet import Member
 from hodei.application.queue_head import QueuedJob
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.admission import Admission
 from hodei.domain.placement.demand import Demand, DemandKey
 from hodei.domain.placement.fit import fits_beside, misfits, preference
 from hodei.domain.placement.worker_selection import (
@@ -25,17 +26,19 @@ class Fits:
     """Which demands may ever run on which workers; asked for each job and each slot."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[DemandKey, WorkerId, int], bool] = {}
+        self._known: dict[tuple[DemandKey, WorkerId, int], tuple[Admission, bool]] = {}
 
     def __call__(self, key: DemandKey, demand: Demand, member: Member) -> bool:
         """Whether the worker could run it, were it idle."""
         fit = (key, member.worker.id, member.worker.version)
+        admission = member.admission
         known = self._known.get(fit)
-        if known is None:
+        # Of the provider, which an operator may change while the worker stays as it is.
+        if known is None or known[0] is not admission:
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.clear()
-            known = self._known[fit] = not misfits(demand, member.offer)
-        return known
+            known = self._known[fit] = (admission, not misfits(demand, member.offer))
+        return known[1]
 
 
 @dataclass(slots=True)

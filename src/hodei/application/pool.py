@@ -82,6 +82,7 @@ class Pool:
             labels=capabilities.labels,
             resources=capabilities.resources,
             containers=capabilities.containers,
+            admission=capabilities.admission,
         )
 
     def members(self) -> list[Member]:

@@ -54,7 +54,7 @@ class Roster:
             pool.begun, pool.turn = before.begun, before.turn
         self._pools[provider.name] = pool
         self._providers[provider.name] = provider
-        self._fleet.provider_types[provider.name] = provider.capabilities().type
+        self._fleet.capabilities[provider.name] = provider.capabilities()
         self.changed()
 
     def set_terms(self, name: ProviderName, terms: Terms) -> None:

@@ -51,6 +51,7 @@ def show_provider(server: str, output: OutputFormat, name: str) -> None:
             "cost": "" if provider.cost_per_hour is None else f"{provider.cost_per_hour:g} an hour",
             "options": _pairs(provider.options),
             "labels": _pairs(provider.labels),
+            "only for": _only_for(provider),
             "tags": ", ".join(provider.tags),
             "metadata": _pairs(provider.metadata),
             "breaker": _breaker(provider),
@@ -69,6 +70,14 @@ def show_provider(server: str, output: OutputFormat, name: str) -> None:
                 for each in provider.troubled_kinds
             ],
         )
+
+
+def _only_for(provider: Provider) -> str:
+    labels = provider.required_labels
+    asking = f"jobs that ask for {_pairs(labels)}" if labels else ""
+    regions = provider.allowed_regions
+    allowed = f"the regions {', '.join(regions)} and its own" if regions else ""
+    return "; ".join(filter(None, (asking, allowed)))
 
 
 def _breaker(provider: Provider) -> str:

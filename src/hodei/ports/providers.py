@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.admission import EVERY_JOB, Admission
 from hodei.domain.placement.fit import Containers
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.providers.record import ProviderType
@@ -127,6 +128,9 @@ class Capabilities:
     """Set where a worker is made for the kind of job that it is wanted for."""
     max_jobs_per_worker: int = 0
     """A worker leaves after so many jobs; 0 is no limit."""
+    admission: Admission = EVERY_JOB
+    annotations: dict[str, str] = field(default_factory=dict[str, str])
+    """Those of `labels` that say what the provider is, such as what it complies with."""
 
 
 class Provider(Protocol):

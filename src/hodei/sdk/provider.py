@@ -56,6 +56,9 @@ class ProviderDict(TypedDict):
     cost_per_hour: float | None
     options: dict[str, str]
     labels: dict[str, str]
+    annotations: dict[str, str]
+    required_labels: dict[str, str]
+    allowed_regions: list[str]
     tags: list[str]
     metadata: dict[str, str]
     version: int
@@ -114,6 +117,12 @@ class Provider:
     """Of one that was added: what was said of it."""
     labels: dict[str, str]
     """Of each of its workers."""
+    annotations: dict[str, str]
+    """Those of `labels` that say what it is."""
+    required_labels: dict[str, str]
+    """Only jobs that ask for all of them run on its workers, which have them."""
+    allowed_regions: tuple[str, ...]
+    """A job that prefers another region is not taken; empty means that any is."""
     tags: tuple[str, ...]
     metadata: dict[str, str]
     version: int
@@ -148,6 +157,9 @@ class Provider:
             "cost_per_hour": self.cost_per_hour,
             "options": dict(self.options),
             "labels": dict(self.labels),
+            "annotations": dict(self.annotations),
+            "required_labels": dict(self.required_labels),
+            "allowed_regions": list(self.allowed_regions),
             "tags": list(self.tags),
             "metadata": dict(self.metadata),
             "version": self.version,
@@ -212,6 +224,9 @@ def provider_from_wire(provider: pb.ProviderConfig) -> Provider:
         cost_per_hour=provider.cost_per_hour if provider.HasField("cost_per_hour") else None,
         options=plain_options(provider.type_config),
         labels=dict(provider.capabilities.labels),
+        annotations=dict(provider.annotations),
+        required_labels=dict(provider.required_labels),
+        allowed_regions=tuple(provider.allowed_regions),
         tags=tuple(provider.tags),
         metadata=dict(provider.metadata),
         version=provider.version,

@@ -64,6 +64,10 @@ def changed_provider(
         metadata=dict(config.metadata if settings is None else settings.metadata),
         type_config=pb.ProviderTypeConfig(options=kept),
         version=config.version,
+        # As they are, so that the options of these names decide.
+        allowed_regions=config.allowed_regions,
+        required_labels=config.required_labels,
+        annotations=config.annotations,
     )
     return pb.UpdateProviderRequest(provider=changed)
 

@@ -26,8 +26,15 @@ class LocalProviderConfig:
     """A worker that has not enrolled by then is taken down."""
     labels: dict[str, str] = field(default_factory=dict[str, str])
     """Every worker gets these."""
+    annotations: dict[str, str] = field(default_factory=dict[str, str])
+    """What it is, such as `compliance=soc2`; every worker gets these as labels, too, so
+    that jobs can ask for them."""
+    required_labels: dict[str, str] = field(default_factory=dict[str, str])
+    """Every worker gets these, too, and only jobs that ask for all of them run there."""
     region: str = "local"
     """The label hodei.region of its workers."""
+    allowed_regions: tuple[str, ...] = ()
+    """Jobs that prefer a region run there for one of these, or for its own, only; empty means for any."""
     agent_command: tuple[str, ...] = ()
     """How an agent is started; empty means this interpreter with `-m hodei.agent`."""
     custom_resources: dict[str, int] = field(default_factory=dict[str, int])
@@ -93,6 +100,8 @@ class DockerProviderConfig:
     """Of every container, each as `SOURCE:TARGET` or `SOURCE:TARGET:ro`."""
     extra_hosts: tuple[str, ...] = ()
     """Lines of `/etc/hosts` of every container, each as `NAME:ADDRESS`."""
+    dns_servers: tuple[str, ...] = ()
+    """Addresses that every container asks for names; empty means what the engine has."""
     user: str = ""
     """Of every container, where a job does not say; empty means the image's."""
     cap_add: tuple[str, ...] = ()
@@ -107,8 +116,15 @@ class DockerProviderConfig:
     """How many GPUs the engine gives to containers."""
     labels: dict[str, str] = field(default_factory=dict[str, str])
     """Every worker, and every container, gets these."""
+    annotations: dict[str, str] = field(default_factory=dict[str, str])
+    """What it is, such as `compliance=soc2`; every worker and container gets these as labels, too, so
+    that jobs can ask for them."""
+    required_labels: dict[str, str] = field(default_factory=dict[str, str])
+    """Every worker and container gets these, too, and only jobs that ask for all of them run there."""
     region: str = "docker"
     """The label hodei.region of its workers."""
+    allowed_regions: tuple[str, ...] = ()
+    """Jobs that prefer a region run there for one of these, or for its own, only; empty means for any."""
     job_options: tuple[str, ...] = (
         *("pull", "pids_limit", "shm_bytes", "tmpfs", "user", "read_only", "platform"),
     )

@@ -11,6 +11,7 @@ from hodei.kernel.errors import FieldViolation
 from hodei.kernel.units import format_duration
 from hodei.server.config import LocalProviderConfig, ServerConfig
 from hodei.server.docker_limits import check_docker
+from hodei.server.label_limits import check_worker_labels
 
 _PORTS: Final = (0, 65535)
 _DAY_S: Final = 86400.0
@@ -52,7 +53,8 @@ def check_local(local: LocalProviderConfig) -> list[FieldViolation]:
         _duration("local.max_age", local.max_age_s, 1, 30 * _DAY_S),
         _duration("local.enroll_timeout", local.enroll_timeout_s, 0.1, 3600),
     ]
-    return [violation for violation in checks if violation is not None]
+    found = [violation for violation in checks if violation is not None]
+    return [*found, *check_worker_labels("local", local)]
 
 
 def _whole(key: str, value: int, allowed: tuple[int, int]) -> FieldViolation | None:

@@ -1,14 +1,17 @@
 """What the configuration of the Docker provider may be."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 from hodei.domain.jobs.container import ContainerOptions, Mount, PullPolicy
-from hodei.domain.jobs.container_limits import check_container, is_image_name
+from hodei.domain.jobs.container_limits import MAX_OPTION_ENTRIES, check_container, is_image_name
 from hodei.domain.jobs.violations import Violations
 from hodei.kernel.errors import FieldViolation, InvalidFieldsError
 from hodei.kernel.units import format_duration, parse_size_bytes
 from hodei.server.config import DockerProviderConfig
+from hodei.server.label_limits import check_worker_labels
 
 _DAY_S: Final = 86400.0
 _JOB_OPTIONS: Final = frozenset(ContainerOptions.__slots__)
@@ -22,6 +25,8 @@ def check_docker(docker: DockerProviderConfig) -> list[FieldViolation]:
         _words,
         _images,
         _options,
+        _dns_servers,
+        partial(check_worker_labels, "docker"),
     )
     return [violation for check in checks for violation in check(docker)]
 
@@ -110,6 +115,16 @@ def _options(docker: DockerProviderConfig) -> Iterator[FieldViolation]:
     for each in found.found:
         name = each.field.removeprefix("container.").partition("[")[0]
         yield _wrong(name, each.description)
+
+
+def _dns_servers(docker: DockerProviderConfig) -> Iterator[FieldViolation]:
+    if len(docker.dns_servers) > MAX_OPTION_ENTRIES:
+        yield _wrong("dns_servers", f"has more than {MAX_OPTION_ENTRIES} entries")
+    for text in docker.dns_servers:
+        try:
+            ip_address(text)
+        except ValueError:
+            yield _wrong("dns_servers", f"{text!r} is no address, such as 10.0.0.53")
 
 
 def _wrong(name: str, description: str) -> FieldViolation:

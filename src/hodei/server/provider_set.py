@@ -11,6 +11,7 @@ from hodei.ports.providers import Provider, ProviderUnavailableError
 from hodei.providers.local import LocalProvider
 from hodei.server.config import DockerProviderConfig, LocalProviderConfig, ServerConfig
 from hodei.server.data_dir import DataDir
+from hodei.server.label_limits import admission_of, worker_labels
 
 if TYPE_CHECKING:
     from hodei.providers.docker import EngineAddress
@@ -112,7 +113,9 @@ def make_local(
         agent_command=local.agent_command,
         slots=local.slots,
         max_workers=local.max_workers,
-        labels=local.labels,
+        labels=worker_labels(local),
+        annotations=local.annotations,
+        admission=admission_of(local),
         region=local.region,
         custom_resources=local.custom_resources,
     )
@@ -146,6 +149,7 @@ def make_docker(
             registry_auth_file=docker.registry_auth_file,
             network=docker.network,
             extra_hosts=docker.extra_hosts,
+            dns_servers=docker.dns_servers,
             mounts=tuple(map(mount_of, docker.mounts)),
             tmpfs=docker.tmpfs,
             user=docker.user,
@@ -154,7 +158,9 @@ def make_docker(
             read_only=docker.read_only,
             runtime=docker.runtime,
             gpus=docker.gpus,
-            labels=docker.labels,
+            labels=worker_labels(docker),
+            annotations=docker.annotations,
+            admission=admission_of(docker),
             region=docker.region,
             job_options=frozenset(docker.job_options),
         ),

@@ -22,19 +22,27 @@ _TOLERATION_OPERATORS: Final = {"": "Equal", "equal": "Equal", "exists": "Exists
 
 
 def decode_selector(definition: pb.JobDefinition, refusals: Refusals) -> Selector:
-    """Which workers may run the job: the selector's labels and those that scheduling requires."""
-    required = definition.scheduling.required_labels
-    if not required and not definition.HasField("selector"):
+    """Which workers may run the job: the selector's labels and those that scheduling requires.
+
+    Annotations of a provider are labels of its workers, so that requiring them is the same.
+    """
+    scheduling = definition.scheduling
+    required = {
+        "required_labels": scheduling.required_labels,
+        "required_annotations": scheduling.required_annotations,
+    }
+    if not any(required.values()) and not definition.HasField("selector"):
         return ANY_WORKER
     refusals.refuse_unknown(definition.selector, "selector.")
     labels = dict(definition.selector.match_labels)
-    for key, value in required.items():
-        if labels.setdefault(key, value) != value:
-            refusals.add(
-                f"scheduling.required_labels[{key!r}]",
-                f"is {value!r}, and selector.match_labels has {labels[key]!r}: no worker has both; "
-                "leave one out",
-            )
+    for name, pairs in required.items():
+        for key, value in pairs.items():
+            if labels.setdefault(key, value) != value:
+                refusals.add(
+                    f"scheduling.{name}[{key!r}]",
+                    f"is {value!r}, and {labels[key]!r} is asked for already: no worker has both; "
+                    "leave one out",
+                )
     requirements = [
         _decode_requirement(each, f"selector.match_expressions[{index}]", refusals)
         for index, each in enumerate(definition.selector.match_expressions)

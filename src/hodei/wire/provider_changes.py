@@ -8,17 +8,14 @@ from hodei.domain.providers.change import ProviderChange
 from hodei.domain.providers.record import ProviderType
 from hodei.kernel.errors import InvalidFieldsError
 from hodei.wire import provider_management_pb2 as pb
-from hodei.wire.provider_config import decode_options
+from hodei.wire.provider_config import decode_options, pairs_text, plain_options, words_text
 
 _PRIORITIES: Final = (-1000, 1000)
+_OPTIONS_BY_FIELD: Final = ("allowed_regions", "required_labels", "annotations")
+"""Fields of the original's `ProviderConfig` that are options of the same name here."""
 _MOST_COST: Final = 1e6
 _MOST_WORDS: Final = 64
 _MOST_CHARS: Final = 256
-_REFUSED: Final = {
-    "allowed_regions": "jobs choose regions (scheduling.preferred_region): leave it out",
-    "required_labels": "jobs choose labels: give the provider its own with the option `labels`",
-    "annotations": "use metadata",
-}
 
 
 def decode_new(request: pb.RegisterProviderRequest) -> tuple[ProviderType, ProviderChange]:
@@ -53,10 +50,12 @@ def decode_update(config: pb.ProviderConfig, before: pb.ProviderConfig) -> Provi
     for name in ("name", "provider_type"):
         if getattr(config, name) not in {getattr(before, name), type(getattr(before, name))()}:
             found.add(name, "never changes: add another provider instead")
-    for name, advice in _REFUSED.items():
-        if getattr(config, name):
-            found.add(name, f"is not supported: {advice}")
     options = decode_options(config.type_config, found)
+    options_before = plain_options(before.type_config)
+    for name in _OPTIONS_BY_FIELD:
+        text = _option_text(config, name, found)
+        if text != _option_text(before, name, Violations()):
+            _decide(options, options_before, name, text, found)
     if config.max_workers not in {0, before.max_workers}:
         options["max_workers"] = str(config.max_workers)
     if config.HasField("preferred_region") and config.preferred_region != before.preferred_region:
@@ -79,6 +78,23 @@ def _type(number: int, found: Violations) -> ProviderType:
         return ProviderType(name)
     found.add("provider_type", f"{name.lower()} cannot be added: docker or local can")
     return ProviderType.LOCAL
+
+
+def _option_text(config: pb.ProviderConfig, name: str, found: Violations) -> str:
+    if name == "allowed_regions":
+        return words_text(config.allowed_regions)
+    return pairs_text(name, getattr(config, name), found)
+
+
+def _decide(
+    options: dict[str, str], before: Mapping[str, str], name: str, text: str, found: Violations
+) -> None:
+    """Sets the option, or takes it out, as a field of its name says that was changed."""
+    if options.get(name, "") not in {text, before.get(name, "")}:
+        found.add(f"options.{name}", f"is said twice, and not alike: leave it or {name} as it was")
+    options.pop(name, None)
+    if text:
+        options[name] = text
 
 
 def _put(options: dict[str, str], name: str, value: str, found: Violations) -> None:

@@ -36,9 +36,6 @@ REFUSED_FIELDS: Final[dict[str, str]] = {
     "scheduling.preemption_allowed": (
         "running jobs are never preempted: leave it out, and use scheduling.priority for the order"
     ),
-    "scheduling.required_annotations": (
-        "workers have labels only: use scheduling.required_labels or selector"
-    ),
     "timeout.heartbeat_timeout": (
         "the lease of workers is the server's setting: leave it out; disconnect_timeout says how "
         "long this job runs on without a server"
@@ -103,5 +100,3 @@ def _refuse_scheduling(scheduling: pb.SchedulingInfo, refusals: Refusals) -> Non
         refusals.refuse("scheduling.scheduler_name")
     if scheduling.preemption_allowed:
         refusals.refuse("scheduling.preemption_allowed")
-    if scheduling.required_annotations:
-        refusals.refuse("scheduling.required_annotations")

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from hodei.application.list_providers import ListedProvider
+from hodei.domain.placement.fit import REGION_LABEL
 from hodei.domain.placement.health import ProviderState
 from hodei.domain.providers.record import ProviderType
 from hodei.ports.providers import Capabilities
@@ -18,13 +19,13 @@ _STATUSES: Final[dict[ProviderState, pb.ProviderStatus]] = {
     ProviderState.DISABLED: pb.PROVIDER_STATUS_DISABLED,
     ProviderState.LEAVING: pb.PROVIDER_STATUS_MAINTENANCE,
 }
-_REGION: Final = "hodei.region"
 
 
 def provider_config(provider: ListedProvider) -> pb.ProviderConfig:
     """All that is known of a provider."""
     record, is_docker = provider.record, provider.type is ProviderType.DOCKER
-    labels = provider.capabilities.labels if provider.capabilities is not None else {}
+    known = provider.capabilities
+    labels = known.labels if known is not None else {}
     return pb.ProviderConfig(
         id=provider.name,
         name=provider.name,
@@ -39,7 +40,10 @@ def provider_config(provider: ListedProvider) -> pb.ProviderConfig:
         metadata=record.metadata if record else {},
         created_at=_rfc3339(record.created_at) if record else "",
         updated_at=_rfc3339(record.updated_at) if record else "",
-        preferred_region=labels.get(_REGION),
+        preferred_region=labels.get(REGION_LABEL),
+        allowed_regions=known.admission.allowed_regions if known else (),
+        required_labels=known.admission.required_labels if known else {},
+        annotations=known.annotations if known else {},
         problem=provider.problem,
         breaker=pb.CircuitBreaker(
             state=f"CIRCUIT_STATE_{provider.breaker}",
@@ -66,6 +70,7 @@ def _capabilities(known: Capabilities | None) -> pb.ProviderCapabilities | None:
     if known is None:
         return None
     resources = known.resources
+    own_region = [known.labels[REGION_LABEL]] if REGION_LABEL in known.labels else []
     return pb.ProviderCapabilities(
         max_resources=pb.ResourceLimits(
             max_cpu_cores=resources.cpu_millicores / 1000,
@@ -75,7 +80,7 @@ def _capabilities(known: Capabilities | None) -> pb.ProviderCapabilities | None:
         ),
         gpu_support=resources.gpu_count > 0,
         gpu_types=resources.gpu_types,
-        regions=[known.labels[_REGION]] if _REGION in known.labels else [],
+        regions=list(dict.fromkeys([*own_region, *known.admission.allowed_regions])),
         labels=known.labels,
         runs_images=known.containers is not None,
     )

@@ -1,11 +1,15 @@
 """Whether a demand fits an offer, and if not, why not in words for people."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from hodei.domain.jobs.spec import Resources, SelectorOperator, SelectorRequirement
+from hodei.domain.placement.admission import EVERY_JOB, Admission
 from hodei.domain.placement.demand import Demand
 from hodei.domain.placement.kinds import WorkerKind, kind_of
 from hodei.domain.placement.taints import Taint, tolerates
+
+REGION_LABEL: Final = "hodei.region"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,13 @@ class Offer:
     """Of a worker that was made for one kind of job; it takes no others."""
     containers: "Containers | None" = None
     """Of a provider that makes a worker for whatever kind is asked for."""
+    admission: Admission = EVERY_JOB
+    """Which jobs its provider takes at all."""
+
+    @property
+    def region(self) -> str:
+        """Where it is; empty where nobody said."""
+        return self.labels.get(REGION_LABEL, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +56,7 @@ def misfits(demand: Demand, offer: Offer) -> list[str]:
         reasons += _resource_misfits(demand.resources, offer.resources)
     if demand.preferred_provider and not _is_asked_for(demand.preferred_provider, offer):
         reasons.append(f"it belongs to provider {offer.provider}, not {demand.preferred_provider}")
+    reasons += offer.admission.misfits(demand, offer.region)
     reasons += [
         f"its label {key} is {offer.labels.get(key, 'not set')!r}, not {value!r}"
         for key, value in demand.selector.match_labels.items()
@@ -107,15 +119,21 @@ def fits_beside(demand: Resources, total: Resources, taken: list[Resources]) -> 
     )
 
 
-def preference(demand: Demand, offer: Offer) -> int:
+def preference(demand: Demand, offer: Offer) -> float:
     """How much the demand likes the offer, among those that fit; more is better."""
-    liked_region = offer.labels.get("hodei.region", "") == demand.preferred_region
     disliked = sum(
         taint.effect == "PreferNoSchedule"
         and not any(tolerates(each, taint) for each in demand.tolerations)
         for taint in offer.taints
     )
-    return int(bool(demand.preferred_region) and liked_region) - disliked
+    return _region_liking(demand.preferred_region, offer) - disliked
+
+
+def _region_liking(wanted: str, offer: Offer) -> float:
+    """The offer's own region before one that its provider serves, and that before any other."""
+    if wanted and wanted == offer.region:
+        return 1.0
+    return 0.5 if wanted in offer.admission.allowed_regions else 0.0
 
 
 def _is_asked_for(wanted: str, offer: Offer) -> bool:

@@ -73,6 +73,7 @@ def _host_config(
     host: dict[str, Any] = {
         "NetworkMode": own.network or options.network,
         "ExtraHosts": [*options.extra_hosts, *own.extra_hosts],
+        "Dns": [*options.dns_servers],
         "Mounts": mounts,
         "Tmpfs": tmpfs,
         "Memory": memory,

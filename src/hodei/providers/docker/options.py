@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from hodei.domain.jobs.container import Mount, PullPolicy
+from hodei.domain.placement.admission import EVERY_JOB, Admission
 
 SAFE_JOB_OPTIONS: Final = frozenset(
     {"pull", "pids_limit", "shm_bytes", "tmpfs", "user", "read_only", "platform"}
@@ -45,6 +46,8 @@ class DockerOptions:
     """Logins of registries, as `docker login` writes them."""
     network: str = "bridge"
     extra_hosts: tuple[str, ...] = ()
+    dns_servers: tuple[str, ...] = ()
+    """Addresses that containers ask for names; without any, what the engine has."""
     mounts: tuple[Mount, ...] = ()
     """For every container."""
     tmpfs: tuple[str, ...] = ()
@@ -60,7 +63,10 @@ class DockerOptions:
     """How many GPUs the engine's host has for containers."""
     labels: dict[str, str] = field(default_factory=dict[str, str])
     """Every worker and every container has these."""
+    annotations: dict[str, str] = field(default_factory=dict[str, str])
+    """Those of `labels` that say what the provider is."""
     region: str = "docker"
     """The label hodei.region of the workers."""
+    admission: Admission = EVERY_JOB
     job_options: frozenset[str] = SAFE_JOB_OPTIONS
     """Which of `ContainerOptions` a job may decide."""

@@ -14,7 +14,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
 from hodei.domain.jobs.spec import Resources
-from hodei.domain.placement.fit import Containers
+from hodei.domain.placement.fit import REGION_LABEL, Containers
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.providers.record import ProviderType
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId, is_valid_id
@@ -107,7 +107,7 @@ class DockerProvider:
             slots_per_worker=options.slots,
             max_jobs_per_worker=options.jobs_per_worker,
             resources=self._host,
-            labels={"hodei.region": options.region, **options.labels},
+            labels={REGION_LABEL: options.region, **options.labels},
             confirms_destroy=True,
             is_on_this_host=True,
             containers=Containers(
@@ -115,6 +115,8 @@ class DockerProvider:
                 takes_jobs_without_image=options.takes_jobs_without_image,
                 allowed_options=options.job_options,
             ),
+            admission=options.admission,
+            annotations=options.annotations,
         )
 
     async def start(self) -> None:

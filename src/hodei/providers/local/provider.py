@@ -16,6 +16,8 @@ from typing import Final
 import structlog
 
 from hodei.domain.jobs.spec import Resources
+from hodei.domain.placement.admission import EVERY_JOB, Admission
+from hodei.domain.placement.fit import REGION_LABEL
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.providers.record import ProviderType
 from hodei.kernel.ids import ClusterId, ProviderName, WorkerId, is_valid_id
@@ -65,6 +67,8 @@ class LocalProvider:
         slots: Jobs at once on one worker.
         max_workers: For the core to keep to.
         labels: Every worker gets these.
+        annotations: Those of them that say what the provider is.
+        admission: Which jobs it takes.
         region: The label hodei.region of the workers.
         custom_resources: Countable things that each worker has.
         name: Under which it is configured.
@@ -79,6 +83,8 @@ class LocalProvider:
         slots: int = 4,
         max_workers: int = 4,
         labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        admission: Admission = EVERY_JOB,
         region: str = "local",
         custom_resources: Mapping[str, int] | None = None,
         name: str = "local",
@@ -93,9 +99,11 @@ class LocalProvider:
             max_workers=max_workers,
             slots_per_worker=slots,
             resources=_resources_of_host(self._workers, custom_resources or {}),
-            labels={"hodei.region": region, **(labels or {})},
+            labels={REGION_LABEL: region, **(labels or {})},
             confirms_destroy=True,
             is_on_this_host=True,
+            admission=admission,
+            annotations=dict(annotations or {}),
         )
         self._zygote: Zygote | None = None
         self._zygote_lock = asyncio.Lock()
