@@ -343,6 +343,7 @@ async def test_an_engine_that_is_restarted_leaves_a_gap_and_the_ends_of_its_cont
         ({"container": ContainerOptions(user="nobody-here")}, "container.user"),
         ({"container": ContainerOptions(cap_add=("NO_SUCH",))}, "container.cap_add"),
         ({"container": ContainerOptions(tmpfs=("/x:nonsense=1",))}, "container.tmpfs"),
+        ({"container": ContainerOptions(tmpfs=("/x:size=much",))}, "container.tmpfs"),
     ],
 )
 async def test_what_the_engine_refuses_is_refused_by_the_name_of_the_option(
@@ -372,6 +373,28 @@ async def test_an_image_of_another_architecture_is_refused(
             await provider.prepare(WorkerKind(image="hodei-test/foreign:1", container=never))
     finally:
         await docker(docker_engine, "rmi", "hodei-test/foreign:1")
+
+
+async def test_a_platform_that_the_engine_cannot_run_is_refused_before_anything_is_fetched(
+    provider: DockerProvider,
+):
+    other = ContainerOptions(platform="linux/s390x")
+    with pytest.raises(ProvisioningRefusedError, match="container.platform: linux/s390x does not"):
+        await provider.prepare(WorkerKind(image="127.0.0.1:1/tool:1", container=other))
+
+
+@pytest.mark.parametrize("pull", [PullPolicy.NEVER, PullPolicy.MISSING])
+async def test_a_default_image_that_cannot_be_had_is_told_to_who_named_none(
+    make: Make, pull: PullPolicy
+):
+    provider = make(default_image="127.0.0.1:1/worker:1", pull=pull)
+    await provider.start()
+    error = KindUnavailableError if pull is PullPolicy.MISSING else ProvisioningRefusedError
+    with pytest.raises(error, match=r"docker\.image.*make worker-image"):
+        await provider.prepare(None)
+    with pytest.raises(error) as caught:
+        await provider.prepare(WorkerKind(image="127.0.0.1:1/tool:1"))
+    assert "worker-image" not in str(caught.value)
 
 
 async def test_a_registry_that_is_not_there_is_worth_another_try(provider: DockerProvider):

@@ -58,7 +58,8 @@ _ADVICE: Final[dict[ReasonCode, str]] = {
         "Retry the job (hodei jobs retry), or let it retry by itself (--retries)."
     ),
     ReasonCode.PROVISIONING_FAILED: (
-        "See why with hodei workers list --all, mend the provider, then retry the job."
+        "Change what the message names, on the job or on its provider (hodei providers show), then "
+        "retry the job."
     ),
     ReasonCode.SECRET_INJECTION_ERROR: "Check that each secret of the job exists.",
     ReasonCode.IO_ERROR: "The worker could not write; look at its free disk space.",

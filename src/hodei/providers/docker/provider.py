@@ -55,6 +55,10 @@ _AT_ONCE: Final = 8
 """Containers that are made at the same time; the engine makes few at once whatever is asked."""
 _LIVE: Final = frozenset({"running", "restarting"})
 _NO_KIND: Final = WorkerKind()
+_ABOUT_DEFAULT: Final = (
+    "it is the provider's default (docker.image, HODEI_WORKER_IMAGE), for jobs that name none: make "
+    "worker-image builds hodei-worker; or name another image for the job (--image)"
+)
 
 
 class _TakenError(KindUnavailableError):
@@ -230,8 +234,16 @@ class DockerProvider:
             raise ProvisioningRefusedError(
                 "image: this provider has no default: name one (--image)"
             )
+        platform = own.platform if own else ""
+        self._require_own_architecture(platform)
         policy = (own and own.pull) or options.pull
-        facts = await self._images.ensure(image, policy, own.platform if own else "")
+        try:
+            facts = await self._images.ensure(image, policy, platform)
+        except (KindUnavailableError, ProvisioningRefusedError) as error:
+            if kind.image:
+                raise
+            # Whoever named no image does not know where the name comes from.
+            raise type(error)(f"{error}; {_ABOUT_DEFAULT}") from error
         if facts.architecture not in {"", self._architecture}:
             raise ProvisioningRefusedError(
                 f"image: {image} is for {facts.architecture}, and the engine's host is "
@@ -239,6 +251,15 @@ class DockerProvider:
                 "fetched anew (--pull always)"
             )
         return facts
+
+    def _require_own_architecture(self, platform: str) -> None:
+        """Refuses what would be fetched for nothing."""
+        wanted = platform.split("/")[1] if platform else self._architecture
+        if wanted != self._architecture:
+            raise ProvisioningRefusedError(
+                f"container.platform: {platform} does not run on the engine's host, which is "
+                f"{self._architecture}: ask for linux/{self._architecture} (--platform), or for none"
+            )
 
     async def _make(self, request: ProvisionRequest) -> Handle:
         kind = request.kind or _NO_KIND

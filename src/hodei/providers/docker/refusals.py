@@ -38,6 +38,12 @@ _OF_CONTAINERS: Final = (
         "ask for more memory (--memory); an agent alone takes about 40 MiB",
     ),
     _rule(r"range of cpus", "requirements.cpu_cores", "ask for fewer cores (--cpu)"),
+    # Before the mounts: what is wrong with its options is an error of mounting, too.
+    _rule(
+        r"tmpfs",
+        "container.tmpfs",
+        "write PATH or PATH:OPTIONS, with options of mount(8), such as /scratch:size=64m (--tmpfs)",
+    ),
     _rule(
         r"bind source path does not exist|invalid mount|mount(?:point)? .* (?:invalid|duplicate)"
         r"|duplicate mount point|error mounting|failed to mount|volume name .* invalid"
@@ -81,7 +87,6 @@ _OF_CONTAINERS: Final = (
         "container.extra_hosts",
         "write NAME:ADDRESS",
     ),
-    _rule(r"tmpfs", "container.tmpfs", "write PATH or PATH:OPTIONS, with options of mount(8)"),
     _rule(r"invalid reference format", "image", "see how its name is written"),
     _rule(
         r"no such file or directory",
@@ -130,8 +135,8 @@ _OF_REGISTRIES: Final = (
         r"no such host|dial tcp|i/o timeout|timeout|connection|tls|x509|server misbehaving|\beof\b"
         r"|network is unreachable|\b50\d\b|internal server error|bad gateway",
         "image",
-        "its registry cannot be reached from the engine's host: it is tried again; check the name "
-        "of the registry, and the network",
+        "its registry cannot be reached from the engine's host: check the name of the registry, and "
+        "the network",
         is_final=False,
     ),
 )
