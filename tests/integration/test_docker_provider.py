@@ -379,7 +379,9 @@ async def test_a_platform_that_the_engine_cannot_run_is_refused_before_anything_
     provider: DockerProvider,
 ):
     other = ContainerOptions(platform="linux/s390x")
-    with pytest.raises(ProvisioningRefusedError, match="container.platform: linux/s390x does not"):
+    with pytest.raises(
+        ProvisioningRefusedError, match=r"container\.platform: linux/s390x does not"
+    ):
         await provider.prepare(WorkerKind(image="127.0.0.1:1/tool:1", container=other))
 
 

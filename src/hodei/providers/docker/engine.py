@@ -114,7 +114,9 @@ class Engine:
 
     def _gone(self, error: Exception) -> ProviderUnavailableError:
         cause = error.__context__ if isinstance(error, DockerError) else error
-        number = getattr(cause, "errno", None)
+        # Errors of TLS have numbers of their own, which mean nothing else.
+        is_tls = isinstance(cause, ssl.SSLError)
+        number = None if is_tls else getattr(cause, "errno", None)
         if number in {errno.EACCES, errno.EPERM}:
             what = (
                 "may not be used by the user of this server: add the user to the group that owns "
@@ -125,6 +127,8 @@ class Engine:
         else:
             detail = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
             what = f"cannot be reached ({detail}): start it, or say where it is (docker.host)"
+            if is_tls or self.address.host.startswith("tcp://"):
+                what += "; where it speaks TLS, with which certificates (docker.cert_path)"
         return ProviderUnavailableError(f"the Docker engine at {self.address} {what}")
 
 
@@ -146,6 +150,17 @@ def _client(address: EngineAddress) -> Docker:
             f"the Docker engine at {address} cannot be used: {error}; see docker.host, "
             "docker.context and docker.cert_path"
         ) from error
+    except DockerError as error:
+        # Of all that it is made of, only SSH fails so: what it needs for it is not installed.
+        raise _over_ssh(address) from error
+
+
+def _over_ssh(address: EngineAddress) -> ProviderUnavailableError:
+    return ProviderUnavailableError(
+        f"the Docker engine at {address} is behind SSH, which is not spoken here: bring its socket "
+        "here (ssh -L /tmp/engine.sock:/var/run/docker.sock USER@HOST) and name that "
+        "(docker.host=unix:///tmp/engine.sock)"
+    )
 
 
 def _tls(directory: Path) -> ssl.SSLContext:
