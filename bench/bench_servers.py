@@ -13,9 +13,10 @@ from operator import truediv
 import grpc.aio
 
 from bench_jobs import run_round
+from hodei.adapters.postgres.migrate import migrate
 from hodei.wire import hodei_all_in_one_pb2 as pb
 from hodei.wire import hodei_all_in_one_pb2_grpc as rpc
-from own_postgres import UnusableError, own_postgres
+from own_postgres import Cluster, UnusableError, own_postgres
 from report import Figure, percentile, show
 from running import Running, Stubs, running_server
 
@@ -29,16 +30,23 @@ def start(stack: ExitStack, url: str, name: str, **settings: object) -> Running:
     return stack.enter_context(running_server(**placed, **settings))
 
 
-async def jobs_per_s(address: str, *, jobs: int, name: str) -> float:
-    """Of jobs that are all given to one server."""
+async def jobs_per_s(address: str, *, workers: int, jobs: int, name: str) -> float:
+    """Of jobs that are all given to one server, once so many workers are connected.
+
+    A worker that starts while others run jobs already is no part of what is measured.
+    """
     async with grpc.aio.insecure_channel(address) as channel:
         stubs = Stubs.on(channel)
+        await stubs.until_connected(workers)
         await run_round(stubs, 100, f"{name}-of-warm-up".replace("-", ""))
         return await run_round(stubs, jobs, name)
 
 
 def rate_of(url: str, *, servers: int, jobs: int, name: str) -> float:
-    """Jobs per second of so many servers with the same slots in all; an empty URL is SQLite."""
+    """Jobs per second of so many servers with the same slots in all, a worker each.
+
+    An empty URL is SQLite.
+    """
     with ExitStack() as stack:
         running = [
             start(
@@ -51,16 +59,25 @@ def rate_of(url: str, *, servers: int, jobs: int, name: str) -> float:
             )
             for number in range(servers)
         ]
-        return asyncio.run(jobs_per_s(running[0].address, jobs=jobs, name=name))
+        return asyncio.run(jobs_per_s(running[0].address, workers=servers, jobs=jobs, name=name))
 
 
-def compare(url: str, *, jobs: int, rounds: int) -> list[Figure]:
+def empty_database(postgres: Cluster, name: str) -> str:
+    """A database in which nobody has left workers or jobs."""
+    postgres.create_database(name)
+    asyncio.run(migrate(postgres.url(database=name)))
+    return postgres.url(database=name)
+
+
+def compare(postgres: Cluster, *, jobs: int, rounds: int) -> list[Figure]:
     """PostgreSQL beside SQLite and two servers beside one, in turn."""
     rates: dict[str, list[float]] = {"sqlite": [], "one": [], "two": []}
     for turn in range(rounds):
         rates["sqlite"].append(rate_of("", servers=1, jobs=jobs, name=f"s{turn}"))
-        rates["one"].append(rate_of(url, servers=1, jobs=jobs, name=f"p{turn}"))
-        rates["two"].append(rate_of(url, servers=2, jobs=jobs, name=f"q{turn}"))
+        for servers, of in enumerate(("one", "two"), start=1):
+            name = f"{of}{turn}"
+            url = empty_database(postgres, name)
+            rates[of].append(rate_of(url, servers=servers, jobs=jobs, name=name))
         print({name: round(all_of[-1]) for name, all_of in rates.items()}, flush=True)
     return [
         Figure(
@@ -116,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with own_postgres() as postgres:
             figures = takeovers(postgres.url(), kills=options.kills)
-            figures += compare(postgres.url(), jobs=options.jobs, rounds=options.rounds)
+            figures += compare(postgres, jobs=options.jobs, rounds=options.rounds)
     except UnusableError as error:
         print(f"PostgreSQL cannot be run here: {error}", file=sys.stderr)
         return 0

@@ -1,5 +1,6 @@
 """A real `hodei dev` of the benchmark's own, as a user would start it, and what it costs."""
 
+import asyncio
 import json
 import os
 import signal
@@ -114,6 +115,14 @@ class Stubs:
         took = time.perf_counter() - began
         entries.cancel()
         return took * 1000
+
+    async def until_connected(self, workers: int) -> None:
+        """Returns once so many workers have a stream, to whichever server."""
+        while True:
+            answer = await self.workers.ListWorkers(pb.ListWorkersRequest())
+            if sum(worker.connected for worker in answer.workers) >= workers:
+                return
+            await asyncio.sleep(0.05)
 
     async def worker_pids(self) -> list[int]:
         """Of the local workers that have not ended."""
