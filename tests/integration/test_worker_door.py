@@ -338,7 +338,8 @@ async def test_a_result_waits_for_its_bytes(site: Site) -> None:
         await stream.say(result=result(run, stdout=6))
         await stream.write(run, b"abc")
         assert (await stream.hear("log_acks")).acks[0].offset == 3
-        assert await site.state(run.job_id) == "RUNNING"
+        # Whether its start came long enough before it to be recorded is a matter of luck.
+        assert await site.state(run.job_id) in {"ASSIGNED", "RUNNING"}
         await stream.write(run, b"def", offset=3)
         assert (await stream.hear("result_ack")).recorded
         assert await site.state(run.job_id) == "SUCCEEDED"

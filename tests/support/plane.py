@@ -153,11 +153,13 @@ class Plane:
         strategy: Strategy = Strategy.FIRST_AVAILABLE,
         worker_strategy: WorkerStrategy = WorkerStrategy.LEAST_LOADED,
         over: "Foundation | None" = None,
+        linger_s: float = 0.0,
     ) -> None:
         """A server by itself; with `air` one of several, `beside` another on its stores.
 
-        `over` real stores time is real, and nothing is flaky.
+        `over` real stores time is real, and nothing is flaky. `linger_s` is that of sessions.
         """
+        self.linger_s = linger_s
         self.read_ahead = read_ahead
         self.strategy = strategy
         self.worker_strategy = worker_strategy
@@ -299,6 +301,7 @@ class Plane:
             counters=self.counters,
             clock=self.clock,
             ids=self.ids,
+            linger_s=self.linger_s,
         )
         self.connector = ConnectWorker(
             self.parts, Rhythm(heartbeat_interval_s=15.0, lease_s=LEASE_S), self.doors

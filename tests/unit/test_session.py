@@ -22,6 +22,7 @@ from hodei.domain.jobs.spec import RetryPolicy
 from hodei.domain.jobs.states import AttemptState, JobState
 from hodei.domain.logs import LogStream
 from hodei.kernel.ids import FencingToken, JobId
+from hodei.ports.stores import Batch
 from support.builders import chunk, result, spec, started
 from support.plane import Agent, Plane, running
 
@@ -106,6 +107,39 @@ async def test_the_start_of_a_short_job_commits_with_its_result(plane: Plane) ->
     )
     assert plane.store.commits - before == 1
     assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_a_start_waits_for_a_result_that_comes_soon_and_a_slot_for_its_commit() -> None:
+    async with running(Plane(linger_s=1000)) as plane:
+        agent = await plane.static_agent(slots=1)
+        first = await given(plane, agent)
+        await plane.submit(ids=("next",))
+        plane.logs.gate.clear()
+        await agent.say(started(first), Output(chunks=(chunk(first, b"hello\n"),)))
+        assert (await plane.job(first.id)).state is JobState.ASSIGNED
+        await agent.say(result(first, stdout_bytes=6))
+        assert [run.job.id for run in agent.link.of(Run)] == [first.id]
+        plane.logs.gate.set()
+        await plane.settle()
+        assert [run.job.id for run in agent.link.of(Run)] == [first.id, "next"]
+        assert (await plane.job(first.id)).state is JobState.SUCCEEDED
+
+
+async def test_the_slot_of_a_result_is_given_away_in_the_group_of_commits_that_records_it() -> None:
+    async with running(Plane(linger_s=1000)) as plane:
+        agent = await plane.static_agent(slots=1)
+        first = await given(plane, agent)
+        await plane.submit(ids=("next",))
+        under_way: list[Batch] = []
+
+        async def see(batch: Batch) -> None:
+            under_way.append(batch)
+
+        plane.store.before_commit = see
+        plane.store.gate.clear()
+        await agent.say(result(first))
+        assert {write.after.id for each in under_way for write in each.jobs} == {first.id, "next"}
+        plane.store.gate.set()
 
 
 async def test_the_next_job_comes_while_a_result_waits_for_its_output_to_be_stored(

@@ -60,6 +60,9 @@ class SessionParts:
     counters: Counters
     clock: Clock
     ids: IdSource
+    linger_s: float = 0.01
+    """What a start waits for its result, and a slot that is free for the result's commit, at most:
+    the commit that they share costs the database and the server as much as each of three would."""
 
 
 @dataclass(slots=True)
@@ -132,14 +135,19 @@ class WorkerSession:
     def _take_start(self, message: Started) -> None:
         self._started.append(message)
         self._look_at_room()
-        self._record_wake.notify()
+        self._record_wake.notify_within(self._parts.linger_s)
 
     def _take_result(self, message: Result) -> None:
         self._unstored_results.append(message)
-        if not self._is_stale(message):
-            self._parts.fleet.job_ended(self._member, message.job_id)
+        # Its output may take long to be stored.
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._parts.linger_s, self._free_slot, message)
         self._look_at_room()
         self._log_wake.notify()
+
+    def _free_slot(self, message: Result) -> None:
+        if not self._is_stale(message):
+            self._parts.fleet.job_ended(self._member, message.job_id)
 
     def _look_at_room(self) -> None:
         records = len(self._started) + len(self._unstored_results) + len(self._results)
@@ -275,6 +283,9 @@ class WorkerSession:
         round_ = ResultRound(self._parts.journal, self._parts.ids, self.worker_id)
         refused_starts = [each for each in started if not await round_.accept(each)]
         taken = [(each, await round_.finish(each)) for each in results]
+        for message in results:
+            # Whatever job gets the slot is assigned in the same group of commits.
+            self._free_slot(message)
         await round_.commit()
         for message in refused_starts:
             self._refuse_start(message)

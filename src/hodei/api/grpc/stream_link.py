@@ -1,6 +1,5 @@
 """The server's end of a worker's stream: one queue, one writer, packed messages."""
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
@@ -25,7 +24,6 @@ class StreamLink:
         self._encode = encode
         self._waiting: deque[ToWorker] = deque()
         self._wake = Wake()
-        self._linger: asyncio.TimerHandle | None = None
         self.closed_because: str | None = None
 
     def send(self, message: ToWorker) -> None:
@@ -33,11 +31,10 @@ class StreamLink:
         if self.closed_because is not None:
             return
         self._waiting.append(message)
-        if not isinstance(message, LogsStored | ResultTaken):
+        if isinstance(message, LogsStored | ResultTaken):
+            self._wake.notify_within(_LINGER_S)
+        else:
             self._wake.notify()
-        elif self._linger is None:
-            loop = asyncio.get_running_loop()
-            self._linger = loop.call_later(_LINGER_S, self._wake.notify)
 
     def close(self, why: str) -> None:
         """Ends the stream once what was queued before is written."""
@@ -49,9 +46,6 @@ class StreamLink:
         """What is to be written; ends when the link is closed."""
         while True:
             await self._wake.wait()
-            if self._linger is not None:
-                self._linger.cancel()
-                self._linger = None
             while self._waiting:
                 yield self._pack()
             if self.closed_because is not None:
