@@ -13,6 +13,7 @@ gc.disable()
 
 from _frozen_importlib import ModuleSpec  # noqa: E402 - see above
 from _frozen_importlib_external import ExtensionFileLoader, PathFinder  # noqa: E402
+from _thread import RLock  # noqa: E402
 from marshal import loads  # noqa: E402
 from posix import O_CLOEXEC, O_RDONLY, close, pread  # noqa: E402
 from posix import open as open_fd  # noqa: E402
@@ -21,6 +22,60 @@ LIBRARIES = sys.path[-1].removesuffix("/lib-dynload")
 DIRECTORY = LIBRARIES.rpartition("/lib/")[0]
 """Of the bundle; the last entry of the path is DIRECTORY/lib/pythonX.Y/lib-dynload."""
 BLOB = DIRECTORY + "/hodei.blob"
+
+LATER = frozenset(
+    {
+        # asyncio's and grpc's, where nobody speaks TLS through Python.
+        "asyncio.sslproto",
+        "ssl",
+        # Of protobuf without its own machine code.
+        "google.protobuf.internal.python_message",
+        # For tracebacks and the like.
+        "asyncio.staggered",
+        "copy",
+        "inspect",
+        "ipaddress",
+        "linecache",
+        "pkgutil",
+        "random",
+        "shutil",
+        "tempfile",
+        "textwrap",
+        "tokenize",
+    }
+)
+"""Imported at every start by what hardly ever uses them."""
+
+ModuleType = type(sys)
+
+
+class Later(ModuleType):
+    """A module whose code runs when something of it is first used."""
+
+    def __getattribute__(self, name: str) -> object:
+        """What it has of that name, once it is loaded."""
+        if name not in FOR_IMPORTS:
+            # Whoever comes while another thread loads it waits; who loads it finds what there is.
+            with LOADING:
+                if type(self) is Later and self not in under_way:
+                    under_way.append(self)
+                    try:
+                        store.run(self)
+                    finally:
+                        under_way.remove(self)
+                    self.__class__ = ModuleType
+        return ModuleType.__getattribute__(self, name)
+
+
+FOR_IMPORTS = frozenset(
+    {
+        *("__cached__", "__class__", "__file__", "__loader__", "__name__", "__package__"),
+        *("__path__", "__spec__"),
+    }
+)
+"""What importlib asks a module for."""
+LOADING = RLock()
+under_way: list[ModuleType] = []
 
 
 class Store:
@@ -47,10 +102,16 @@ class Store:
             spec.submodule_search_locations = [f"{LIBRARIES}/{name.replace('.', '/')}"]
         return spec
 
-    def create_module(self, _spec: ModuleSpec) -> None:
-        """Leaves it to importlib."""
+    def create_module(self, spec: ModuleSpec) -> Later | None:
+        """Leaves it to importlib, but for those that wait."""
+        return Later(spec.name) if spec.name in LATER else None
 
-    def exec_module(self, module: object) -> None:
+    def exec_module(self, module: ModuleType) -> None:
+        """Runs a module's code in it, unless it waits."""
+        if type(module) is not Later:
+            self.run(module)
+
+    def run(self, module: ModuleType) -> None:
         """Runs a module's code in it."""
         exec(self.get_code(module.__name__), module.__dict__)  # noqa: S102 - what a loader does
 

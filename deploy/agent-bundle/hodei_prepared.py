@@ -58,6 +58,18 @@ class Recorder:
         return made
 
 
+class Unsigned:
+    """In the place of `inspect`, for dataclasses whose docstring was left out of the bundle.
+
+    They would get their signature for one, at the price of importing all that.
+    """
+
+    @staticmethod
+    def signature(_: type) -> str:
+        """Nothing worth telling."""
+        return ""
+
+
 def use(sources: dict[str, CodeType], patterns: Patterns) -> None:
     """Has all of it taken from here from now on."""
     make, compile_pattern = _sre.compile, _compiler.compile
@@ -73,7 +85,8 @@ def use(sources: dict[str, CodeType], patterns: Patterns) -> None:
         return compile_pattern(pattern, flags) if parts is None else make(*parts)
 
     collections.eval, _compiler.compile = evaluate, compiled
-    _dataclasses().exec = execute
+    dataclasses = _dataclasses()
+    dataclasses.exec, dataclasses.inspect = execute, Unsigned
 
 
 def _dataclasses() -> ModuleType:

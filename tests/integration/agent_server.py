@@ -120,6 +120,7 @@ class FakeServer(services.WorkerAgentServiceServicer):
             "enroll_address": f"{self.host}:{self.enroll_port}",
             "worker_address": f"{self.host}:{self.worker_port}",
             "ca_fingerprint": self.ca.fingerprint,
+            "ca_pem": self.ca.bundle_pem,
             "otp": OTP,
             "slots": 2,
             **more,

@@ -35,11 +35,12 @@ class ContainerAgent:
         *,
         options: Sequence[str] = (),
         host: str = "",
+        **bootstrap: object,
     ) -> AsyncIterator["ContainerAgent"]:
         """Starts it, waits for its stream, and removes it with all that it wrote."""
         async with cls.started(engine, bundle, image, options=options) as agent:
             before = len(server.streams)
-            await agent.tell(server, host)
+            await agent.tell(server, host, **bootstrap)
             try:
                 await server.until(lambda: len(server.streams) > before)
             except TimeoutError:
@@ -80,9 +81,9 @@ class ContainerAgent:
         pid = self.engine.docker("inspect", "--format", "{{.State.Pid}}", self.name).strip()
         return Path(f"/proc/{pid}/cmdline").read_bytes() if pid != "0" else b""
 
-    async def tell(self, server: FakeServer, host: str = "") -> None:
+    async def tell(self, server: FakeServer, host: str = "", **bootstrap: object) -> None:
         """Gives it the bootstrap document, with the server under another name where one is given."""
-        document = json.dumps(server.bootstrap(slots=1))
+        document = json.dumps(server.bootstrap(slots=1, **bootstrap))
         document = document.replace(server.host, host or server.host)
         assert self.process.stdin is not None
         self.process.stdin.write(document.encode())

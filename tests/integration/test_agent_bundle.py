@@ -202,6 +202,16 @@ async def test_as_the_first_process_it_leaves_no_zombie_and_drains_when_it_is_st
         assert await agent.exit_code() == 0
 
 
+async def test_where_it_is_not_told_the_root_it_looks_at_what_the_server_shows(
+    docker_engine: Engine, agent_bundle: Path, server: FakeServer
+):
+    """Which needs modules that are loaded only when somebody uses them."""
+    async with ContainerAgent.running(
+        docker_engine, agent_bundle, docker_images.BUSYBOX, server, ca_pem=""
+    ):
+        assert await run(server, "echo", "here") == b"here\n"
+
+
 async def test_a_signal_that_comes_before_it_is_ready_waits_for_it(
     docker_engine: Engine, agent_bundle: Path, server: FakeServer
 ):

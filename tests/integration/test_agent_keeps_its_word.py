@@ -77,6 +77,7 @@ async def test_a_refused_enrolment_is_final(server: FakeServer, directory: Path)
 
 
 async def test_a_server_of_another_ca_is_told_nothing(server: FakeServer, directory: Path) -> None:
+    # Its certificate in the bootstrap is worth nothing without the fingerprint.
     other = "sha256:" + hashlib.sha256(b"another").hexdigest()
     bootstrap = server.bootstrap(ca_fingerprint=other)
     async with AgentProcess.running(bootstrap, directory) as agent:
@@ -84,6 +85,13 @@ async def test_a_server_of_another_ca_is_told_nothing(server: FakeServer, direct
 
     assert other in agent.event("enrolment_refused")["message"]
     assert not server.registrations
+
+
+async def test_a_server_is_known_by_what_it_shows_where_the_bootstrap_has_no_certificate(
+    server: FakeServer, directory: Path
+) -> None:
+    async with AgentProcess.running(server.bootstrap(ca_pem=""), directory):
+        await server.until(lambda: server.streams)
 
 
 async def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(

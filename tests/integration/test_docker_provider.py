@@ -361,6 +361,22 @@ async def test_an_image_that_must_not_be_fetched_has_to_be_there(provider: Docke
         await provider.prepare(WorkerKind(image="hodei-test/none:1", container=never))
 
 
+async def test_an_image_that_is_gone_after_it_was_prepared_has_to_be_had_again(
+    docker_engine: Engine, provider: DockerProvider
+):
+    await docker(docker_engine, "tag", STATIC, "hodei-test/passing:1")
+    never = ContainerOptions(pull=PullPolicy.NEVER)
+    kind = WorkerKind(image="hodei-test/passing:1", container=never)
+    assert not provider.is_prepared(kind)
+    await provider.prepare(kind)
+    assert provider.is_prepared(kind)
+
+    await docker(docker_engine, "rmi", "hodei-test/passing:1")
+    with pytest.raises(ProvisioningRefusedError, match="image: the engine does not have"):
+        await provider.provision(request_for("w-1", image=kind.image, container=never))
+    assert not provider.is_prepared(kind)
+
+
 async def test_an_image_of_another_architecture_is_refused(
     docker_engine: Engine, provider: DockerProvider, tmp_path: Path
 ):

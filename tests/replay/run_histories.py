@@ -25,7 +25,12 @@ from hodei.durable.recorded import Recorded
 from hodei.durable.retry import ONCE, retry
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.sagas.clean_up_orphans import CleanUp, Found, Orphan, clean_up_orphans
-from hodei.sagas.provision_worker import WorkerOrder, provision_worker
+from hodei.sagas.provision_worker import (
+    PROVISION_WORKER,
+    WorkerOrder,
+    provision_unprepared_worker,
+    provision_worker,
+)
 from support.histories_of_runs import DrivenRun
 
 HISTORIES_DIR: Final = Path(__file__).parent / "histories"
@@ -89,7 +94,7 @@ async def watch(ctx: Context, rounds: int) -> list[int]:
 
 SAMPLES: Final[tuple[Workflow, ...]] = (provision, watch)
 
-BUILT_IN: Final[tuple[Workflow, ...]] = (provision_worker, clean_up_orphans)
+BUILT_IN: Final[tuple[Workflow, ...]] = (*PROVISION_WORKER, clean_up_orphans)
 """Hodei's own sagas: servers of users have open runs of them when they are upgraded."""
 
 ORDER: Final = WorkerOrder(
@@ -164,15 +169,22 @@ def _half_done() -> DrivenRun:
 
 
 def _worker_up() -> DrivenRun:
-    run = DrivenRun(provision_worker, ORDER)
+    run = DrivenRun(provision_unprepared_worker, ORDER)
     run.activity_returns(1, 3.5)
     for command_id in (3, 5, 6):
         run.activity_returns(command_id, None)
     return run
 
 
+def _worker_up_of_what_is_there() -> DrivenRun:
+    run = DrivenRun(provision_worker, ORDER, True)  # noqa: FBT003 - as arguments are stored
+    for command_id in (2, 4, 5):
+        run.activity_returns(command_id, None)
+    return run
+
+
 def _worker_never_came() -> DrivenRun:
-    run = DrivenRun(provision_worker, replace(ORDER, kind=None, home=""))
+    run = DrivenRun(provision_unprepared_worker, replace(ORDER, kind=None, home=""))
     run.activity_returns(2, None)
     run.activity_returns(4, None)
     run.activity_ends(5, kind="PROVIDER")
@@ -182,7 +194,7 @@ def _worker_never_came() -> DrivenRun:
 
 
 def _worker_called_off() -> DrivenRun:
-    run = DrivenRun(provision_worker, replace(ORDER, kind=None))
+    run = DrivenRun(provision_unprepared_worker, replace(ORDER, kind=None))
     run.activity_returns(2, None)
     run.cancel()
     run.activity_ends(4, Ended.CANCELLED)
@@ -192,7 +204,7 @@ def _worker_called_off() -> DrivenRun:
 
 
 def _worker_whose_host_is_gone() -> DrivenRun:
-    run = DrivenRun(provision_worker, replace(ORDER, kind=None))
+    run = DrivenRun(provision_unprepared_worker, replace(ORDER, kind=None))
     run.activity_returns(2, None)
     run.activity_ends(4, Ended.TIMED_OUT, kind="ScheduleToStartTimeout")
     run.activity_ends(5, kind="PROVIDER")
@@ -230,6 +242,7 @@ RUNS: Final[dict[str, Callable[[], DrivenRun]]] = {
     "cleaned-up": _cleaned_up,
     "looked-for-orphans": _looked_for_orphans,
     "worker-up": _worker_up,
+    "worker-up-of-what-is-there": _worker_up_of_what_is_there,
     "worker-never-came": _worker_never_came,
     "worker-called-off": _worker_called_off,
     "worker-whose-host-is-gone": _worker_whose_host_is_gone,

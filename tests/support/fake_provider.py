@@ -59,6 +59,7 @@ class FakeProvider:
         self.on_prepare: Callable[[WorkerKind | None], None] = lambda kind: None
         self.prepare_gate = asyncio.Event()
         self.prepare_gate.set()
+        self.has_all = False
         self.requests: list[ProvisionRequest] = []
         self.destroyed: list[WorkerId] = []
         self.on_provision: Callable[[ProvisionRequest], None] = lambda request: None
@@ -88,6 +89,9 @@ class FakeProvider:
         self.prepared.append(kind)
         self.on_prepare(kind)
         await self.prepare_gate.wait()
+
+    def is_prepared(self, kind: WorkerKind | None) -> bool:
+        return self.has_all
 
     async def provision(self, request: ProvisionRequest) -> Handle:
         self.requests.append(request)

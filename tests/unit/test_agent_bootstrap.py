@@ -76,6 +76,7 @@ def test_several_servers_are_several_addresses() -> None:
         ("worker_address", "nowhere"),
         ("ca_fingerprint", "sha256:12"),
         ("ca_fingerprint", "md5:" + "0a" * 32),
+        ("ca_pem", None),
         ("otp", ""),
         ("name", None),
         ("slots", 0),
@@ -103,6 +104,10 @@ def test_missing_and_unknown_fields_are_named_together() -> None:
     named = [each.field for each in refused.value.violations]
     assert named == ["enroll_address", "ca_fingerprint", "enrol_address"]
     assert "s3cret" not in str(refused.value)
+
+
+def test_what_only_a_newer_server_says_is_ignored() -> None:
+    assert parse(of_tomorrow="1").worker_id == parse().worker_id
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b"{", b"\xff"])

@@ -11,11 +11,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from hodei.agent import json_log
 from hodei.agent.bundle import inherited_environment
-from hodei.agent.certificates import BadCertificateError, fingerprint, lifetime_s
+from hodei.agent.certificates import BadCertificateError, fingerprint, lifetime_s, pinned
+from hodei.agent.identity import make_key
+from hodei.agent.key_documents import Point, private_key_pem
 from hodei.agent.metrics import Sampler, Totals, group_totals, own_tree
 from hodei.agent.pipes import FULL_BATCH_BYTES, LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Pacing
 from hodei.agent.reactor.events import JobKey
@@ -165,6 +172,51 @@ def test_a_fingerprint_is_the_hash_of_the_certificate() -> None:
 
     expected = made.fingerprint(hashes.SHA256()).hex()
     assert fingerprint(made.public_bytes(Encoding.DER)) == f"sha256:{expected}"
+
+
+def test_the_root_is_told_from_other_certificates_by_its_fingerprint() -> None:
+    begin, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    others = [certificate(begin, end, serial) for serial in (1, 2, 3)]
+    pem = b"# roots\n" + b"".join(each.public_bytes(Encoding.PEM) for each in others)
+    wanted = others[1].public_bytes(Encoding.DER)
+
+    found = pinned(pem, fingerprint(wanted))
+    assert found == others[1].public_bytes(Encoding.PEM)
+    assert pinned(pem, fingerprint(b"another")) is None
+    assert pinned(b"", fingerprint(wanted)) is None
+
+
+# --- Its key --------------------------------------------------------------------------------------
+
+
+def test_a_key_and_its_request_are_what_the_library_would_write() -> None:
+    for _ in range(100):
+        key_pem, request_der = make_key()
+        key = load_pem_private_key(key_pem, password=None)
+        request = x509.load_der_x509_csr(request_der)
+
+        assert request.is_signature_valid
+        assert request.public_key() == key.public_key()
+        assert request.subject == x509.Name([])
+        written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        assert key_pem == written
+        assert request.public_bytes(Encoding.DER) == request_der
+
+
+def test_numbers_with_leading_zeros_keep_their_length() -> None:
+    number = next(
+        each for each in range(1, 5000) if public_numbers(each).x < 2**248 and each < 2**240
+    )
+    point = Point(x=public_numbers(number).x, y=public_numbers(number).y)
+
+    key = load_pem_private_key(private_key_pem(number, point), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert key.private_numbers().private_value == number
+
+
+def public_numbers(private: int) -> ec.EllipticCurvePublicNumbers:
+    key = ec.derive_private_key(private, ec.SECP256R1())
+    return key.public_key().public_numbers()
 
 
 # --- Its log --------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
+from hodei.application import keep_pool
 from hodei.application.links import DrainOrder, Run
 from hodei.domain.jobs.spec import Resources, Selector
 from hodei.domain.placement.demand import Demand
@@ -31,6 +34,19 @@ async def test_waiting_jobs_get_as_many_workers_as_their_slots_need() -> None:
         await plane.submit(*[spec()] * 5)
         await plane.settle()
         assert len(provider.requests) == 3
+
+
+async def test_the_first_job_that_waits_ends_the_pause_between_two_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = FakeProvider(max_workers=10)
+    async with pool(provider) as plane:
+        monkeypatch.setattr(keep_pool, "_PAUSE_S", 3600.0)
+        plane.fleet.changed()
+        await plane.settle()
+        await plane.submit()
+        await plane.settle()
+        assert len(provider.requests) == 1
 
 
 async def test_never_more_workers_than_the_provider_may_have() -> None:

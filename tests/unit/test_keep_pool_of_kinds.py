@@ -94,6 +94,16 @@ async def test_an_image_is_fetched_before_the_worker_has_a_row() -> None:
         assert len(provider.requests) == 1
 
 
+async def test_nothing_is_prepared_for_a_kind_that_lacks_nothing() -> None:
+    provider = containers()
+    provider.has_all = True
+    async with pool(provider) as plane:
+        await plane.submit(spec(image="debian:12"))
+        await plane.settle()
+        assert [request.kind for request in provider.requests] == [DEBIAN]
+        assert provider.prepared == []
+
+
 async def test_what_an_earlier_life_began_is_gone_on_with_and_no_other_is_begun() -> None:
     provider = containers()
     provider.prepare_gate.clear()
@@ -123,7 +133,7 @@ async def test_what_a_server_began_and_did_not_live_to_move_is_gone_on_with_too(
         worker_id=WorkerId("docker-1"), provider=provider.name, kind=DEBIAN, enroll_timeout_s=60
     )
     begun = StartRequest(
-        type=NAME, workflow_id=order.worker_id, request_id=order.worker_id, arguments=(order,)
+        type=NAME, workflow_id=order.worker_id, request_id=order.worker_id, arguments=(order, False)
     )
     await plane.workflows.client.start(begun)
     assert await plane.provisioner.under_way() == [order]

@@ -91,7 +91,7 @@ def build(architecture: Architecture, output: Path, version: str) -> Bundle:
 def _compile(top: Path, asked_for: Collection[str], emulator: Sequence[str]) -> None:
     """Turns all sources into code, by the bundle's own interpreter; some of them must be there."""
     libraries = top / "lib" / PYTHON
-    for name in ("boot.py", "hodei_prepared.py"):
+    for name in ("boot.py", "hodei_prepared.py", "typing_extensions.py"):
         shutil.copy(SOURCES / name, libraries / name)
     # Sets of constants are written in the order of their hashes: a fixed seed.
     interpreter = [

@@ -19,7 +19,7 @@ DEBIAN_PACKAGES = (
 LAUNCHER_PACKAGES = ("musl-dev",)
 """The C library that is linked into the launcher."""
 
-WHEELS = ("cffi", "cryptography", "grpcio", "protobuf", "typing-extensions")
+WHEELS = ("cffi", "cryptography", "grpcio", "protobuf")
 """What the agent imports that is not its own, at the versions of requirements/runtime.txt."""
 
 SHARED_LIBRARIES = (

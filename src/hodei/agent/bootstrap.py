@@ -31,6 +31,8 @@ class Bootstrap:
     says."""
     ca_fingerprint: str
     """`sha256:` and the hex SHA-256 of the root certificate in DER."""
+    ca_pem: str = ""
+    """Certificates, of which the root is one; where it is not, the server is asked to show it."""
     otp: str = field(repr=False)
     name: str = ""
     slots: int = 1
@@ -104,15 +106,17 @@ def _checked(values: dict[str, object]) -> Bootstrap:
         for name, (is_allowed, description) in _FIELDS.items()
         if (name in values or name in _REQUIRED) and not is_allowed(values.get(name))
     ]
-    violations += [
-        FieldViolation(field=name, description=f"is not known; known are {', '.join(_FIELDS)}")
-        for name in values
-        if name not in _FIELDS
-    ]
+    known = {name: value for name, value in values.items() if name in _FIELDS}
     if violations:
+        # What is not known is a slip of the pen then, as a rule; else it is of a newer server.
+        violations += [
+            FieldViolation(field=name, description=f"is not known; known are {', '.join(_FIELDS)}")
+            for name in values
+            if name not in known
+        ]
         raise InvalidFieldsError(violations)
-    taints = tuple(cast("list[str]", values.pop("taints", [])))
-    return Bootstrap(**cast("dict[str, Any]", values), taints=taints)
+    taints = tuple(cast("list[str]", known.pop("taints", [])))
+    return Bootstrap(**cast("dict[str, Any]", known), taints=taints)
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, object]]:
@@ -171,6 +175,7 @@ _FIELDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
         lambda value: isinstance(value, str) and _FINGERPRINT.fullmatch(value) is not None,
         "must be sha256: and 64 lower-case hex digits",
     ),
+    "ca_pem": (_is_text, "must be text"),
     "otp": (
         lambda value: isinstance(value, str) and bool(value),
         "must be the one-time password that the server made for this worker",

@@ -1,12 +1,14 @@
-"""What the agent must know of certificates, without a library for them: lengths of lives."""
+"""Facts of certificates that an agent must know, without a library: which it is, how old it gets."""
 
+import binascii
 import hashlib
-import ssl
+import re
 from datetime import UTC, datetime
 from typing import Final
 
 from hodei.kernel.errors import RefusedError
 
+_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----")
 _SEQUENCE: Final = 0x30
 _EXPLICIT_VERSION: Final = 0xA0
 _UTC_TIME: Final = 0x17
@@ -24,6 +26,14 @@ def fingerprint(certificate_der: bytes) -> str:
     return f"sha256:{hashlib.sha256(certificate_der).hexdigest()}"
 
 
+def pinned(pem: bytes, wanted: str) -> bytes | None:
+    """The certificate with a fingerprint among those in a text, as PEM; None where none has it."""
+    for found in _PEM.finditer(pem):
+        if fingerprint(_der(found)) == wanted:
+            return found[0] + b"\n"
+    return None
+
+
 def lifetime_s(chain_pem: str) -> float:
     """Seconds between the two ends of validity of the first certificate of a chain.
 
@@ -32,14 +42,18 @@ def lifetime_s(chain_pem: str) -> float:
     Raises:
         BadCertificateError: There is no certificate.
     """
+    first = _PEM.search(chain_pem.encode())
+    if first is None:
+        raise BadCertificateError("the server sent no readable certificate: there is none")
     try:
-        der = ssl.PEM_cert_to_DER_cert(
-            chain_pem[: chain_pem.index(ssl.PEM_FOOTER)] + ssl.PEM_FOOTER
-        )
-        not_before, not_after = _validity(der)
+        not_before, not_after = _validity(_der(first))
     except (ValueError, IndexError) as error:
         raise BadCertificateError(f"the server sent no readable certificate: {error}") from error
     return (not_after - not_before).total_seconds()
+
+
+def _der(found: re.Match[bytes]) -> bytes:
+    return binascii.a2b_base64(found[1])
 
 
 def _validity(der: bytes) -> tuple[datetime, datetime]:
@@ -75,7 +89,14 @@ def _element(der: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _time(tag: int, content: bytes) -> datetime:
-    formats = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
-    if tag not in formats:
+    """A time as RFC 5280 allows it in a validity: to the second, in UTC."""
+    if tag not in {_UTC_TIME, _GENERALIZED_TIME}:
         raise ValueError("its validity has no times")
-    return datetime.strptime(content.decode("ascii"), formats[tag]).replace(tzinfo=UTC)
+    text = content.decode("ascii")
+    if tag == _UTC_TIME:
+        text = ("19" if text >= "50" else "20") + text
+    if len(text) != len("YYYYMMDDHHMMSSZ") or text[-1] != "Z":
+        raise ValueError(f"{text!r} is no time")
+    # Not by strptime, which imports 3 ms worth of calendars.
+    month_to_second = [int(text[at : at + 2]) for at in range(4, 14, 2)]
+    return datetime(int(text[:4]), *month_to_second, tzinfo=UTC)

@@ -3,21 +3,19 @@
 import asyncio
 import platform
 import socket
-import ssl
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
 
-from hodei.agent.bootstrap import Bootstrap, split_address, split_addresses
+from hodei.agent.bootstrap import Bootstrap, split_addresses
 from hodei.agent.bundle import own_version
-from hodei.agent.certificates import fingerprint
-from hodei.agent.channel import SERVER_NAME, server_tls
+from hodei.agent.certificates import pinned
+from hodei.agent.channel import server_tls
 from hodei.agent.identity import Identity
 from hodei.agent.json_log import log
 from hodei.agent.metrics import capacity
@@ -77,7 +75,9 @@ async def enrol(
         EnrolmentRefusedError: It is no use.
     """
     doors = cycle(split_addresses(bootstrap.enroll_address))
-    root_pem = await _trying_again(lambda: _pinned_root(bootstrap, next(doors)), chance)
+    root_pem = pinned(bootstrap.ca_pem.encode(), bootstrap.ca_fingerprint)
+    if root_pem is None:
+        root_pem = await _trying_again(lambda: _shown_root(bootstrap, next(doors)), chance)
     key_pem, csr_der = await key
     request = pb.RegisterWorkerRequest(auth_token=bootstrap.otp, worker_info=info, csr_der=csr_der)
     answer = await _trying_again(lambda: _register(next(doors), root_pem, request), chance)
@@ -108,43 +108,23 @@ async def _trying_again(attempt: Callable[[], Awaitable[T]], chance: Callable[[]
         await asyncio.sleep(delay)
 
 
-async def _pinned_root(bootstrap: Bootstrap, address: str) -> bytes:
+async def _shown_root(bootstrap: Bootstrap, address: str) -> bytes:
     """The certificate with the right fingerprint, out of what the server shows, as PEM."""
-    for certificate in await _shown_chain(address):
-        if fingerprint(certificate) == bootstrap.ca_fingerprint:
-            return ssl.DER_cert_to_PEM_cert(certificate).encode()
-    raise EnrolmentRefusedError(
-        f"the server at {address} shows no certificate with the fingerprint "
-        f"{bootstrap.ca_fingerprint}: it is not the server that made this worker's bootstrap, "
-        "or its CA was replaced; invite the worker again"
-    )
+    # Most agents are told the root; the others pay for ssl and for a connection more.
+    from hodei.agent.shown_chain import shown_chain  # noqa: PLC0415
 
-
-async def _shown_chain(address: str) -> list[bytes]:
-    """What a server shows of certificates, as DER. Nothing is trusted, and nothing told to it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    host, port = split_address(address)
     try:
-        _, writer = await asyncio.open_connection(
-            host, port, ssl=context, server_hostname=SERVER_NAME
-        )
+        chain = await shown_chain(address)
     except OSError as error:
         raise EnrolmentUnavailableError(f"{address} cannot be reached: {error}") from error
-    try:
-        return _unverified_chain(writer.get_extra_info("ssl_object"))
-    finally:
-        writer.transport.abort()
-
-
-def _unverified_chain(connection: ssl.SSLObject) -> list[bytes]:
-    if sys.version_info >= (3, 13):
-        return connection.get_unverified_chain()
-    # Before 3.13 the same is there, without a public name.
-    chain: list[Any] = connection._sslobj.get_unverified_chain()  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain]
+    root_pem = pinned(chain, bootstrap.ca_fingerprint)
+    if root_pem is None:
+        raise EnrolmentRefusedError(
+            f"the server at {address} shows no certificate with the fingerprint "
+            f"{bootstrap.ca_fingerprint}: it is not the server that made this worker's bootstrap, "
+            "or its CA was replaced; invite the worker again"
+        )
+    return root_pem
 
 
 async def _register(

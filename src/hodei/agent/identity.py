@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from hodei.agent import key_documents
 from hodei.agent.bundle import own_command
 from hodei.kernel.errors import BrokenError
 
@@ -67,20 +68,20 @@ _SEPARATOR: Final = b"\0"
 
 def make_key() -> tuple[bytes, bytes]:
     """A new key and a request for it, as `KeySource.new_key` has them."""
-    from cryptography import x509  # noqa: PLC0415 - see the head of this file
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    # See the head of this file. What writes keys and requests down is not used of the library: its
+    # imports take four times as long as all the rest, at the start of each container.
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
     key = ec.generate_private_key(ec.SECP256R1())
-    # The server ignores the names in a request and decides them itself.
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    key_pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+    numbers = key.private_numbers()
+    point = key_documents.Point(x=numbers.public_numbers.x, y=numbers.public_numbers.y)
+    asked = key_documents.request_info(point)
+    signature = key.sign(asked, ec.ECDSA(hashes.SHA256()))
+    return (
+        key_documents.private_key_pem(numbers.private_value, point),
+        key_documents.signed_request(asked, signature),
     )
-    signed = request.sign(key, hashes.SHA256())
-    return key_pem, signed.public_bytes(serialization.Encoding.DER)
 
 
 def print_key() -> None:

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], prepare: Prepare, preload: Callable[[], None]
         return EXIT_USAGE
 
 
-def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+def _temporary_directory() -> "tempfile.TemporaryDirectory[str]":
     try:
         return tempfile.TemporaryDirectory(prefix="hodei-worker-")
     except FileNotFoundError as error:

@@ -38,6 +38,7 @@ class Bootstraps:
             enroll_address=doors.enroll_addresses(),
             worker_address=doors.worker_addresses(),
             ca_fingerprint=self._authority.fingerprint,
+            ca_pem=self._authority.bundle_pem,
             otp=self._passwords.password(worker_id),
             name=shape.name,
             slots=shape.slots,

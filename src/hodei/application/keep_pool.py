@@ -34,7 +34,8 @@ _LONGEST_NAP_S = 60.0
 """A pool with nothing due looks again after this, as the safety net under events."""
 _SHORTEST_NAP_S = 0.05
 _PAUSE_S = 0.01
-"""Between two looks: one costs some microseconds a worker, and under load each job asks for one."""
+"""Between two looks: one costs some microseconds a worker, and under load each job asks for one. The
+first job that waits need not wait for this too."""
 _RETRY_AFTER_S = 0.5
 """Wait before another worker is begun when the store was not available."""
 
@@ -61,6 +62,8 @@ class PoolKeeper:
         strategy: Strategy = Strategy.FIRST_AVAILABLE,
     ) -> None:
         self._wake = Wake()
+        self._news = Wake()
+        """Ends the pause between two looks."""
         fleet.standing.on_gain(lambda _: self._gained())
         # What waits is as the dispatcher said it: only who may serve it is another.
         roster.on_change(self._look_again)
@@ -88,6 +91,8 @@ class PoolKeeper:
     def waiting(self, waiting: list[Waiting]) -> None:
         """Takes what the dispatcher could not place."""
         self._is_current = True
+        if waiting and not self._waiting:
+            self._news.notify()
         if waiting or self._waiting:
             self._waiting = waiting
             self._wake.notify()
@@ -128,7 +133,7 @@ class PoolKeeper:
             await self._take_up()
             self._scale_up()
             due_s = await self._tidy()
-            await asyncio.sleep(_PAUSE_S)
+            await self._news.wait_up_to(_PAUSE_S)
             await self._wake.wait_up_to(max(_SHORTEST_NAP_S, min(due_s, _LONGEST_NAP_S)))
 
     def begun(self, providers: Collection[ProviderName]) -> list[WorkerId]:
@@ -211,7 +216,8 @@ class PoolKeeper:
         worker_id, kind = order.worker_id, order.kind
         began_at = self._clock.monotonic()
         try:
-            await self._hands.provisioner.provision(order)
+            is_prepared = pool.provider.is_prepared(kind)
+            await self._hands.provisioner.provision(order, is_prepared=is_prepared)
             pool.succeeded(kind, self._clock.monotonic() - began_at)
         except StoreUnavailableError as error:
             # Not the provider's fault. Told apart by time, so that the next try is not at once.

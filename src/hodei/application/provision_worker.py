@@ -63,10 +63,10 @@ class ProvisionWorker:
             if left == 0 or self._is_near(worker_id):
                 return worker_id
 
-    async def provision(self, order: WorkerOrder) -> None:
+    async def provision(self, order: WorkerOrder, *, is_prepared: bool = False) -> None:
         """Returns once the worker takes jobs.
 
-        Cancelled, it only stops to listen: the saga goes on, on whatever server.
+        One that was begun before is listened to, whatever was known of its provider then. Cancelled, it only stops to listen: the saga goes on, on whatever server.
 
         Raises:
             ProvisioningFailedError: It did not come up; the message says why.
@@ -77,7 +77,7 @@ class ProvisionWorker:
                 type=NAME,
                 workflow_id=order.worker_id,
                 request_id=order.worker_id,
-                arguments=(order,),
+                arguments=(order, is_prepared),
             )
         )
         await self._end_of(started.run_id)
@@ -122,7 +122,10 @@ class ProvisionWorker:
         beginning = await self._client.beginning(run_id)
         if beginning is None:
             return []
-        return [*payloads.decode(beginning.input, tuple[WorkerOrder], what=f"input of {NAME}")]
+        is_told = beginning.definition_version > 1
+        wanted = tuple[WorkerOrder, bool] if is_told else tuple[WorkerOrder]
+        order, *_ = payloads.decode(beginning.input, wanted, what=f"input of {NAME}")
+        return [order]
 
     async def _end_of(self, run_id: RunId) -> None:
         while True:

@@ -44,6 +44,9 @@ class Bootstrap:
     """host:port of the listener for worker streams."""
     ca_fingerprint: str
     """`sha256:` and the hex SHA-256 of the root certificate in DER."""
+    ca_pem: str = ""
+    """The roots that an agent is to believe. With the one of the fingerprint among them it need not
+    ask a server to show it, which takes a connection of its own."""
     otp: str
     name: str = ""
     slots: int = 1
@@ -165,6 +168,13 @@ class Provider(Protocol):
         Raises:
             ProviderUnavailableError: Another try may help.
             ProvisioningRefusedError: None will.
+        """
+        ...
+
+    def is_prepared(self, kind: WorkerKind | None) -> bool:
+        """Whether there was nothing left to prepare for a kind when somebody last looked.
+
+        `provision` copes where that is not true any more, but takes longer.
         """
         ...
 

@@ -80,13 +80,33 @@ GIVE_BACK: Final = Activity(name="give-worker-back", returns=NoneType, limits=_L
 """Ends the worker's row: its capacity is free again, its password opens no door."""
 
 
+@workflow(name=NAME, version=2)
+async def provision_worker(ctx: Context, order: WorkerOrder, is_prepared: bool) -> None:  # noqa: FBT001 - stored as a list of arguments
+    """See the module. Returns once the worker takes jobs.
+
+    Args:
+        ctx: Of the run.
+        order: The worker.
+        is_prepared: Whether its provider has all that it needs, as far as it knows.
+    """
+    await _bring_up(ctx, order, is_prepared=is_prepared)
+
+
 @workflow(name=NAME, version=1)
-async def provision_worker(ctx: Context, order: WorkerOrder) -> None:
-    """See the module. Returns once the worker takes jobs."""
+async def provision_unprepared_worker(ctx: Context, order: WorkerOrder) -> None:
+    """For runs that began before a provider was asked whether there is anything to prepare."""
+    await _bring_up(ctx, order, is_prepared=False)
+
+
+PROVISION_WORKER: Final = (provision_worker, provision_unprepared_worker)
+"""Every version of which there may be runs."""
+
+
+async def _bring_up(ctx: Context, order: WorkerOrder, *, is_prepared: bool) -> None:
     why = WhyUndone(message="nobody wants it any more", has_failed=False)
     # Before there is a row, so that no time runs against it and there is nothing to undo.
     prepared_s = 0.0
-    if order.kind is not None:
+    if order.kind is not None and not is_prepared:
         prepared_s = await ctx.activity(near(PREPARE, order.provider, order.home), order)
     async with ctx.saga() as saga:
         try:

@@ -9,7 +9,7 @@ from hodei.durable.definitions import PLATFORM_QUEUE
 from hodei.kernel.ids import ProviderName
 from hodei.ports.providers import Provider
 from hodei.sagas.clean_up_orphans import clean_up_orphans
-from hodei.sagas.provision_worker import provision_worker
+from hodei.sagas.provision_worker import PROVISION_WORKER
 from hodei.sagas.queues import provider_queue
 from hodei.server.workflows import Registry
 
@@ -28,7 +28,7 @@ def built_in(
         return [PLATFORM_QUEUE, *near]
 
     return Registry(
-        workflows=(provision_worker, clean_up_orphans),
+        workflows=(*PROVISION_WORKER, clean_up_orphans),
         activities=provision.handlers() | clean_up.handlers(),
         queues=queues,
     )

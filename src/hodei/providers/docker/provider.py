@@ -13,6 +13,7 @@ from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
+from hodei.domain.jobs.container import PullPolicy
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.fit import REGION_LABEL, Containers
 from hodei.domain.placement.kinds import WorkerKind
@@ -94,6 +95,7 @@ class DockerProvider:
         # Each lock is there as long as somebody holds it or waits for it.
         self._making: WeakValueDictionary[WorkerId, asyncio.Lock] = WeakValueDictionary()
         self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._prepared: set[WorkerKind] = set()
         self._architecture = ""
         self._host = Resources()
 
@@ -143,7 +145,15 @@ class DockerProvider:
 
     async def prepare(self, kind: WorkerKind | None) -> None:
         """Sees to it that the engine has the image."""
-        await self._image_of(kind or _NO_KIND)
+        kind = kind or _NO_KIND
+        await self._image_of(kind)
+        # One that is always fetched anew is never there.
+        if self._policy_of(kind) is not PullPolicy.ALWAYS:
+            self._prepared.add(kind)
+
+    def is_prepared(self, kind: WorkerKind | None) -> bool:
+        """Whether the engine had the image when it was last asked."""
+        return (kind or _NO_KIND) in self._prepared
 
     async def provision(self, request: ProvisionRequest) -> Handle:
         """Starts a container. One of the same worker that runs is found."""
@@ -228,29 +238,34 @@ class DockerProvider:
         self._options = replace(self._options, agent_bundle=found)
 
     async def _image_of(self, kind: WorkerKind) -> ImageFacts:
-        options, own = self._options, kind.container
-        image = kind.image or options.default_image
+        own = kind.container
+        image = kind.image or self._options.default_image
         if not image:
             raise ProvisioningRefusedError(
                 "image: this provider has no default: name one (--image)"
             )
         platform = own.platform if own else ""
         self._require_own_architecture(platform)
-        policy = (own and own.pull) or options.pull
         try:
-            facts = await self._images.ensure(image, policy, platform)
+            facts = await self._images.ensure(image, self._policy_of(kind), platform)
         except (KindUnavailableError, ProvisioningRefusedError) as error:
             if kind.image:
                 raise
             # Whoever named no image does not know where the name comes from.
             raise type(error)(f"{error}; {_ABOUT_DEFAULT}") from error
+        self._require_architecture(image, facts)
+        return facts
+
+    def _policy_of(self, kind: WorkerKind) -> PullPolicy:
+        return (kind.container and kind.container.pull) or self._options.pull
+
+    def _require_architecture(self, image: str, facts: ImageFacts) -> None:
         if facts.architecture not in {"", self._architecture}:
             raise ProvisioningRefusedError(
                 f"image: {image} is for {facts.architecture}, and the engine's host is "
                 f"{self._architecture}: name an image or a tag for {self._architecture}, or have it "
                 "fetched anew (--pull always)"
             )
-        return facts
 
     def _require_own_architecture(self, platform: str) -> None:
         """Refuses what would be fetched for nothing."""
@@ -264,7 +279,12 @@ class DockerProvider:
     async def _make(self, request: ProvisionRequest) -> Handle:
         kind = request.kind or _NO_KIND
         image = kind.image or self._options.default_image
-        facts = await self._images.facts(image) or await self._image_of(kind)
+        facts = await self._images.facts(image)
+        if facts is None:
+            self._prepared.discard(kind)
+            facts = await self._image_of(kind)
+        else:
+            self._require_architecture(image, facts)
         body = describe_container(
             self._options,
             kind,

@@ -151,6 +151,10 @@ class LocalProvider:
     async def prepare(self, kind: WorkerKind | None) -> None:
         """Nothing: all its workers are alike, and the zygote is ready."""
 
+    def is_prepared(self, kind: WorkerKind | None) -> bool:  # noqa: ARG002 - of the port
+        """Always: see `prepare`."""
+        return True
+
     async def provision(self, request: ProvisionRequest) -> Handle:
         """Starts a worker. One of the same id that runs, or is being started, is found."""
         if not is_valid_id(request.worker_id):
