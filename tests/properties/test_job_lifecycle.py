@@ -198,6 +198,7 @@ def alike(job: Job, now: datetime) -> object:
         job.state,
         tuple(each.state for each in job.attempts[-1:]),
         job.used_attempts,
+        job.lost_unstarted_in_a_row % 3,
         job.cancel_requested is not None,
         job.deadline is not None and now >= job.deadline,
         job.not_before is not None and now >= job.not_before,

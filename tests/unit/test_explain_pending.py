@@ -65,6 +65,20 @@ async def test_what_no_worker_has_is_named_for_workers_and_providers(
     assert "its label zone is 'a', not 'b'" in await why(plane, picky)
 
 
+async def test_of_a_job_that_names_its_provider_the_others_are_not_spoken_of(plane: Plane) -> None:
+    agent = await plane.static_agent()
+    gpu = Resources(gpu_count=1)
+    by_name, by_type = await plane.submit(
+        spec(resources=gpu, preferred_provider="fake"),
+        spec(resources=gpu, preferred_provider="test"),
+    )
+    await plane.settle()
+    for job_id in (by_name, by_type):
+        said = await why(plane, job_id)
+        assert "provider fake: it has 0 GPUs, not 1" in said
+        assert agent.id not in said
+
+
 async def test_a_provider_in_trouble_says_what_it_said(
     plane: Plane, provider: FakeProvider
 ) -> None:

@@ -7,7 +7,7 @@ from hodei.application.keep_pool import PoolKeeper
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.states import JobState
 from hodei.domain.placement.demand import Demand, demand_of
-from hodei.domain.placement.fit import Offer, misfits
+from hodei.domain.placement.fit import Offer, is_asked_for, misfits
 
 
 class ExplainPending:
@@ -36,14 +36,11 @@ class ExplainPending:
         return self._why_not_yet(demand, fitting, makeable)
 
     def _why_nowhere(self, demand: Demand) -> str:
-        whys = [
-            f"worker {member.worker.id}: {misfits(demand, member.offer)[0]}"
-            for member in self._fleet.members()
-        ]
-        whys += [
-            f"provider {offer.provider}: {misfits(demand, offer)[0]}"
-            for offer, _ in self._pool.offers()
-        ]
+        considered = [(f"worker {each.worker.id}", each.offer) for each in self._fleet.members()]
+        considered += [(f"provider {offer.provider}", offer) for offer, _ in self._pool.offers()]
+        # That the others are not the one that the job names is no news to who named it.
+        asked = [each for each in considered if is_asked_for(demand, each[1])]
+        whys = [f"{name}: {misfits(demand, offer)[0]}" for name, offer in asked or considered]
         return f"no worker can run it, and no provider can make one that could: {_some(whys)}"
 
     def _why_not_yet(

@@ -32,6 +32,10 @@ from hodei.domain.jobs.states import AttemptState, JobState
 from hodei.kernel.errors import StaleAttemptError, WrongStateError
 from hodei.kernel.ids import FencingToken, JobId, WorkerId
 
+_MOST_LOST_UNSTARTED = 3
+"""So many attempts in a row are lost before they are known to run, until one of them counts. One is
+an accident; a job that ends its agent as it starts would else be begun without end."""
+
 _TIMEOUTS = frozenset({ReasonCode.EXECUTION_TIMEOUT, ReasonCode.DEADLINE_EXCEEDED})
 
 
@@ -137,11 +141,17 @@ def lose(
     current = job.current
     if current is None or current.number != attempt:
         raise StaleAttemptError(f"attempt {attempt} of job {job.id} is not open")
+    is_unstarted = current.state is AttemptState.ASSIGNED
+    lost = job.lost_unstarted_in_a_row + is_unstarted
+    counts = not is_unstarted or lost % _MOST_LOST_UNSTARTED == 0
+    if is_unstarted and counts:
+        message = f"{message}; {lost} workers in a row were lost as they began this job"
     why = reason(code, message)
     end = AttemptEnd(number=attempt, state=AttemptState.LOST, reason=why)
-    if current.state is AttemptState.ASSIGNED and job.cancel_requested is None:
+    if not counts and job.cancel_requested is None:
         return [JobDispatchFailed(end=end), JobQueued()]
-    return _after_failure(job, end, why, used=job.used_attempts, now=now, draw=draw)
+    used = job.used_attempts + is_unstarted
+    return _after_failure(job, end, why, used=used, now=now, draw=draw)
 
 
 def give_up(job: Job, *, message: str) -> list[JobEvent]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import filterfalse, takewhile
 
 from hodei.domain.jobs.events import AttemptEnd, Usage
 from hodei.domain.jobs.reasons import Reason
@@ -99,6 +100,15 @@ class Job:
     def exit_code(self) -> int | None:
         """The exit code of the last attempt, in a terminal state."""
         return self.attempts[-1].exit_code if self.is_terminal and self.attempts else None
+
+    @property
+    def lost_unstarted_in_a_row(self) -> int:
+        """How many attempts, up to the last that is over, were lost without being known to run."""
+        lost = takewhile(
+            lambda each: each.state is AttemptState.LOST and each.started_at is None,
+            filterfalse(lambda each: each.is_open, reversed(self.attempts)),
+        )
+        return sum(1 for _ in lost)
 
     def check(self) -> None:
         """Asserts the rules of `states`.

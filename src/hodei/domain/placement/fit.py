@@ -54,7 +54,7 @@ def misfits(demand: Demand, offer: Offer) -> list[str]:
     if not (reasons and offer.kind is not None):
         # The size of another kind's worker says nothing.
         reasons += _resource_misfits(demand.resources, offer.resources)
-    if demand.preferred_provider and not _is_asked_for(demand.preferred_provider, offer):
+    if not is_asked_for(demand, offer):
         reasons.append(f"it belongs to provider {offer.provider}, not {demand.preferred_provider}")
     reasons += offer.admission.misfits(demand, offer.region)
     reasons += [
@@ -74,6 +74,12 @@ def misfits(demand: Demand, offer: Offer) -> list[str]:
         and not any(tolerates(each, taint) for each in demand.tolerations)
     ]
     return reasons
+
+
+def is_asked_for(demand: Demand, offer: Offer) -> bool:
+    """Whether the demand names it, or what it is; one that names nothing asks for all."""
+    wanted = demand.preferred_provider
+    return not wanted or wanted in {offer.provider, offer.provider_type.lower()}
 
 
 def fits_beside(demand: Resources, total: Resources, taken: list[Resources]) -> bool:
@@ -134,11 +140,6 @@ def _region_liking(wanted: str, offer: Offer) -> float:
     if wanted and wanted == offer.region:
         return 1.0
     return 0.5 if wanted in offer.admission.allowed_regions else 0.0
-
-
-def _is_asked_for(wanted: str, offer: Offer) -> bool:
-    """By its name, or by what it is."""
-    return wanted in {offer.provider, offer.provider_type.lower()}
 
 
 def _kind_misfits(demand: Demand, offer: Offer) -> list[str]:
