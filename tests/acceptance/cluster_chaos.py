@@ -13,28 +13,32 @@ from pathlib import Path
 
 import psutil
 
-from acceptance.harness import HodeiServer
+from acceptance.harness import HodeiServer, eventually
+from acceptance.reading import output_of
 from acceptance.servers import Servers
-from dev_db import Cluster
+from dev_db import Cluster, UnusableError
 from hodei.kernel.errors import HodeiError, NotFoundError
 from hodei.sdk import Client
-from support.history_checker import Did, Heard, History, Seen
+from support.history_checker import Did, Heard, History, Seen, Wrote
 
 # The lock is the kernel's: it is held for as long as any process of the attempt lives.
 SCRIPT = """
 exec 9> "$1/$2.lock"
 flock -n 9 || echo x >> "$1/$2.overlaps"
 echo x >> "$1/$2.runs"
-seq 200
+# By the shell itself: a process of its own could be what is killed.
+printf "$2 begins %d\\n" {1..200}
 sleep "$3"
+printf "$2 goes on %d\\n" {1..200}
 echo x >> "$1/$2.ends"
 exit "$4"
 """
 KINDS = ("quick", "quick", "quick", "slow", "failing", "cancelled")
-END_SESSION = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE application_name LIKE 'hodei %' ORDER BY random() LIMIT 1
+SOME_SESSION = """
+SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'hodei %' ORDER BY random() LIMIT 1
 """
+KILLS = {"server": 2, "worker": 6, "session": 3, "backend": 1, "restart": 1, "pause": 1}
+"""What is killed, and how often among the others."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,21 +82,41 @@ class Chaos:
                 each.join()
 
     def kill_something(self) -> None:
-        """Kills a server, a process of a worker, or a session of the database; or stops a server."""
-        kinds = ("server", "worker", "session", "pause")
-        what = self.chance.choices(kinds, weights=(2, 6, 4, 1))[0]
+        """Kills one thing; or stops a server for a while."""
+        [what] = self.chance.choices(list(KILLS), weights=list(KILLS.values()))
         self.kills[what] = self.kills.get(what, 0) + 1
-        if what == "session":
-            self.database.ask(END_SESSION, database="tests")
-        elif what == "server":
-            server = self.chance.choice(self.servers.all)
-            server.kill()
-            server.start(within_s=60)
-        elif what == "pause":
-            # Now and then past its lease: it goes on as if nothing had been.
-            self._pause(self.chance.choice((0.5, 1, 2, self.longest_pause_s)))
-        else:
-            self._kill_worker()
+        match what:
+            case "server":
+                server = self.chance.choice(self.servers.all)
+                server.kill()
+                server.start(within_s=60)
+            case "pause":
+                # Now and then past its lease: it goes on as if nothing had been.
+                self._pause(self.chance.choice((0.5, 1, 2, self.longest_pause_s)))
+            case "worker":
+                self._kill_worker()
+            case "restart":
+                self.database.restart(mode=self.chance.choice(("fast", "immediate")))
+            case _:
+                self._end_session(with_its_process=what == "backend")
+
+    def _end_session(self, *, with_its_process: bool) -> None:
+        pid = self.database.ask(SOME_SESSION)
+        if not pid:
+            return
+        if not with_its_process:
+            self.database.ask(f"SELECT pg_terminate_backend({pid})")
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+        # The database ends all others, and recovers as after a crash of its own.
+        eventually(self._database_answers, within_s=60, what="the database after the crash")
+
+    def _database_answers(self) -> bool:
+        try:
+            return self.database.ask("SELECT 1") == "1"
+        except UnusableError:
+            return False
 
     def _pause(self, seconds: float) -> None:
         pid = self.chance.choice(self.servers.all).pid
@@ -103,12 +127,31 @@ class Chaos:
             os.kill(pid, signal.SIGCONT)
 
     def note_what_jobs_did(self) -> None:
-        """Reads what they wrote outside."""
-        for job_id in self.history.submitted:
+        """Reads what they wrote outside, and what was kept of their output."""
+        for number, job_id in enumerate(self.history.submitted):
             self.history.did[job_id] = Did(
                 runs=self._lines(job_id, "runs"),
                 ends=self._lines(job_id, "ends"),
                 overlaps=self._lines(job_id, "overlaps"),
+            )
+            server = self.servers.all[number % len(self.servers.all)]
+            with server.client() as client:
+                self._note_output(client, job_id)
+
+    def _note_output(self, client: Client, job_id: str) -> None:
+        for attempt in client.get(job_id).attempts:
+            self.history.wrote.append(
+                Wrote(
+                    job_id=job_id,
+                    attempt=attempt.number,
+                    text=output_of(client, job_id, attempt=attempt.number).stdout.decode(),
+                    whole="".join(
+                        f"{job_id} {what} {number}\n"
+                        for what in ("begins", "goes on")
+                        for number in range(1, 201)
+                    ),
+                    came_to_its_end=attempt.exit_code is not None,
+                )
             )
 
     def _lines(self, job_id: str, what: str) -> int:

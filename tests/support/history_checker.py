@@ -9,9 +9,12 @@ servers here. Jobs do not depend on one another, so that each has a history of i
   attempts, and an end that was seen once is seen by everybody, the same one.
 - Every follower hears the same events in the same order, each once, whoever told it.
 - The events of a job are one life: created first, each attempt assigned once and ended once, the
-  next one only after that, one end at most after each beginning, and nothing after the last.
+  next one only after that, one end at most after each beginning, and nothing after the last. What
+  calls showed of a job that had ended has as many attempts.
 - What the job did outside fits: it ran as often as attempts of it may have, never twice at once, and
   one that succeeded came to its end.
+- What was kept of an attempt's output is what it wrote: all of it, where it came to its end, and
+  else its beginning.
 """
 
 from collections import defaultdict
@@ -64,6 +67,18 @@ class Did:
     """How often it found itself running already."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrote:
+    """The output of an attempt, as it was read when all was over."""
+
+    job_id: str
+    attempt: int
+    text: str
+    whole: str
+    """What an attempt of the job writes when nothing ends it before its last line."""
+    came_to_its_end: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class History:
     """All that was noted."""
@@ -74,6 +89,7 @@ class History:
     heard: dict[str, list[Heard]] = field(default_factory=dict[str, list[Heard]])
     """By follower."""
     did: dict[str, Did] = field(default_factory=dict[str, Did])
+    wrote: list[Wrote] = field(default_factory=list[Wrote])
 
 
 def faults_of(history: History) -> list[str]:
@@ -83,6 +99,7 @@ def faults_of(history: History) -> list[str]:
         *_gone_back(history.seen),
         *_told_differently(history.heard),
         *_impossible_lives(history),
+        *_lost_output(history.wrote),
     ]
 
 
@@ -164,6 +181,13 @@ def _impossible_lives(history: History) -> Iterator[str]:
         yield from (f"{job_id}: {fault}" for fault in _faults_of_life(events))
     for job_id, did in history.did.items():
         yield from (f"{job_id}: {fault}" for fault in _faults_outside(did, jobs.get(job_id, [])))
+    for each in history.seen:
+        given = sum(event.kind == "JobAssigned" for event in jobs.get(each.job_id, []))
+        if each.is_end and each.attempts != given:
+            yield (
+                f"{each.job_id}: {each.server} showed {each.attempts} attempts in the end, and it was "
+                f"given away {given} times"
+            )
 
 
 def _faults_of_life(events: Sequence[Heard]) -> Iterator[str]:
@@ -179,9 +203,13 @@ def _faults_of_life(events: Sequence[Heard]) -> Iterator[str]:
             assigned += 1
             if open_attempt:
                 yield f"attempt {assigned} was given away while {open_attempt} was open"
+            if each.attempt != assigned:
+                yield f"attempt {each.attempt} was given away as number {assigned}"
             open_attempt = assigned
-        elif each.kind in _ENDS_ATTEMPT:
-            open_attempt = 0
+        elif each.kind in _ENDS_ATTEMPT or each.kind == "JobAccepted":
+            if each.attempt != open_attempt:
+                yield f"{each.kind} of attempt {each.attempt} while {open_attempt or 'none'} was open"
+            open_attempt = each.attempt if each.kind == "JobAccepted" else 0
     if not has_ended:
         yield f"never ended: {events[-1].kind} was its last event"
 
@@ -194,3 +222,12 @@ def _faults_outside(did: Did, events: Sequence[Heard]) -> Iterator[str]:
         yield f"ran {did.runs} times, and was given away {assigned} times"
     if events and events[-1].state == "SUCCEEDED" and not did.ends:
         yield "succeeded without coming to its end"
+
+
+def _lost_output(wrote: Iterable[Wrote]) -> Iterator[str]:
+    for each in wrote:
+        who = f"{each.job_id}: attempt {each.attempt}"
+        if each.came_to_its_end and each.text != each.whole:
+            yield f"{who} wrote {len(each.whole)} bytes, of which other {len(each.text)} were kept"
+        elif not each.whole.startswith(each.text):
+            yield f"{who} never wrote what was kept of it"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.history_checker import Did, Heard, History, Seen, faults_of
+from support.history_checker import Did, Heard, History, Seen, Wrote, faults_of
 
 LIFE = [
     ("JobCreated", "PENDING", 0),
@@ -41,6 +41,13 @@ def possible() -> History:
         ],
         heard={"a": events(), "b": events()[3:6]},
         did={"j": Did(runs=2, ends=1, overlaps=0)},
+        wrote=[wrote("one\n", came_to_its_end=False), wrote("one\ntwo\n", came_to_its_end=True)],
+    )
+
+
+def wrote(text: str, *, came_to_its_end: bool) -> Wrote:
+    return Wrote(
+        job_id="j", attempt=1, text=text, whole="one\ntwo\n", came_to_its_end=came_to_its_end
     )
 
 
@@ -56,6 +63,7 @@ def test_what_can_be_is_let_through() -> None:
         (seen(6.0, 7.0, "RUNNING", 2), "after a had shown SUCCEEDED"),
         (seen(6.0, 7.0, "FAILED", 2), "after a had shown SUCCEEDED"),
         (seen(3.5, 7.0, "QUEUED", 0), "after a had shown RUNNING"),
+        (seen(6.0, 7.0, "SUCCEEDED", 3), "given away 2 times"),
     ],
 )
 def test_a_call_that_shows_less_than_one_before_it_is_found(later: Seen, fault: str) -> None:
@@ -87,6 +95,10 @@ def test_followers_that_were_told_different_things_are_found(told: list[Heard], 
         (LIFE[:-1], "never ended"),
         ([*LIFE, ("JobQueued", "QUEUED", 0)], "after its end"),
         ([*LIFE[:4], *LIFE[6:]], "was open"),
+        ([*LIFE[:5], LIFE[4], *LIFE[5:]], "JobRetried of attempt 1 while none was open"),
+        ([*LIFE[:7], ("JobSucceeded", "SUCCEEDED", 1)], "attempt 1 while 2 was open"),
+        ([*LIFE[:7], ("JobAccepted", "RUNNING", 1), LIFE[7]], "attempt 1 while 2 was open"),
+        ([*LIFE[:6], ("JobAssigned", "ASSIGNED", 1), LIFE[7]], "given away as number 2"),
     ],
 )
 def test_a_life_that_cannot_be_is_found(life: list[tuple[str, str, int]], fault: str) -> None:
@@ -106,5 +118,20 @@ def test_a_life_that_cannot_be_is_found(life: list[tuple[str, str, int]], fault:
 def test_what_a_job_did_outside_must_fit(did: Did, fault: str) -> None:
     history = possible()
     history.did["j"] = did
+    [found] = faults_of(history)
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("kept", "fault"),
+    [
+        (wrote("one\n", came_to_its_end=True), "of which other 4 were kept"),
+        (wrote("one\ntwo\ntwo\n", came_to_its_end=True), "of which other 12 were kept"),
+        (wrote("two\n", came_to_its_end=False), "never wrote what was kept"),
+    ],
+)
+def test_output_that_is_not_what_was_written_is_found(kept: Wrote, fault: str) -> None:
+    history = possible()
+    history.wrote.append(kept)
     [found] = faults_of(history)
     assert fault in found
