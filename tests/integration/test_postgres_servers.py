@@ -260,8 +260,9 @@ class TestClaims:
 
         claimed: list[Job] = []
         async with asyncio.timeout(5):
-            # Nothing happens when the time has come: there is only asking again.
-            while not claimed:
+            # Nothing happens when the time has come, and it comes for one after the other: there is
+            # only asking again.
+            while len(claimed) < len(jobs):
                 claimed = await second.claimable([DEMAND], limit=3)
 
         assert claimed == list(jobs)
