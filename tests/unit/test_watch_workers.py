@@ -101,6 +101,22 @@ async def test_a_silent_worker_is_lost_after_its_lease_and_not_before(
     assert (await plane.job(job.id)).state is JobState.FAILED
 
 
+async def test_a_server_that_did_not_run_for_a_while_judges_nobody_by_that_time(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    # As after SIGSTOP and SIGCONT: both clocks have gone on, and nothing was read meanwhile.
+    assert plane.watch._ran_at is not None
+    plane.watch._ran_at -= LEASE_S + 1
+    await pass_time(plane, LEASE_S + 1)
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    await pass_time(plane, LEASE_S - 1)
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    # It is heard again from then on, or it is not.
+    await pass_time(plane, 2)
+    assert await why(plane, agent.id) == (WorkerState.LOST, ReasonCode.WORKER_LOST)
+
+
 async def test_every_word_of_a_worker_renews_its_lease(
     plane: Plane, provider: FakeProvider
 ) -> None:

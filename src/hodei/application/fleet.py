@@ -172,6 +172,13 @@ class Fleet:
             self._hold(job.id)
         self._look_for_streams_elsewhere()
 
+    def begin_leases(self) -> None:
+        """Begins the lease of every worker that is not another server's to hear."""
+        now = self._clock.monotonic()
+        for member in self._members.values():
+            if not member.is_elsewhere:
+                member.last_seen = now
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Calls `listener` when workers may have come, gone, or become idle or full."""
         self._on_change.append(listener)
