@@ -107,8 +107,8 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     IS_MENDED.clear()
     planes: list[bootstrap.ControlPlane] = []
 
-    def build(*arguments: object) -> bootstrap.ControlPlane:
-        planes.append(bootstrap.build(*arguments))
+    def build(*arguments: object, **more: object) -> bootstrap.ControlPlane:
+        planes.append(bootstrap.build(*arguments, **more))
         return planes[-1]
 
     monkeypatch.setattr(server_run, "build", build)

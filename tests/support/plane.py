@@ -87,6 +87,7 @@ from support.signals import Air, MembersStore
 
 LEASE_S = 60.0
 ENROLL_TIMEOUT_S = 30.0
+LOOK_EVERY_S = 0.5
 RULES = PoolRules(
     warm_workers=0, idle_timeout_s=300.0, max_age_s=3600.0, enroll_timeout_s=ENROLL_TIMEOUT_S
 )
@@ -193,7 +194,9 @@ class Plane:
         if self.air:
             store = MembersStore(self.shared_store, self.air, lambda: self.standing.me)
             self.store = cast("FlakyStore", store)
-        self.journal = Journal(self.store, self.bus, self.clock, signals=self.signals)
+        self.journal = Journal(
+            self.store, self.bus, self.clock, signals=self.signals, on_failure=_fail
+        )
         self.fleet = Fleet(self.clock, self.journal.held, self.standing)
         self.bus.listen(self.fleet.apply)
         self.roster = Roster(fleet=self.fleet, clock=self.clock)
@@ -360,6 +363,8 @@ class Plane:
 
     def _hold(self) -> HoldDuties:
         assert self.membership is not None
+        assert self.signals is not None
+        signals = self.signals
         offers = [provider_duty(provider.name) for provider in self.providers]
         entry = ServerEntry(
             id=ServerId(""),
@@ -370,7 +375,7 @@ class Plane:
             enroll_address=f"{self.name}:3",
             offers=(CLOCK, UPKEEP, host_duty(self.name), provider_duty(STATIC_PROVIDER), *offers),
         )
-        return HoldDuties(
+        hold = HoldDuties(
             membership=self.membership,
             standing=self.standing,
             entry=entry,
@@ -380,8 +385,11 @@ class Plane:
                 streams=lambda: sum(m.link is not None for m in self.fleet.members()),
                 let_go=self._let_go,
                 looked=lambda _: self.forgetter.forget(),
+                joined=lambda: signals.send(Topic.SERVERS),
             ),
         )
+        signals.listen(Topic.SERVERS, lambda _: hold.look_now())
+        return hold
 
     async def _let_go(self) -> None:
         await self.pool.let_go()
@@ -390,9 +398,11 @@ class Plane:
         self.fleet.cut_streams("this server has lost its place")
 
     async def keep(self, *, times: int = 1) -> None:
-        """Lets it look at the other servers."""
+        """Lets it look at the other servers, at the usual distance in time."""
         assert self.hold is not None
-        for _ in range(times):
+        for number in range(times):
+            if number:
+                self.clock.jump(LOOK_EVERY_S)
             await self.hold.keep()
             await self.settle()
 

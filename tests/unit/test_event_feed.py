@@ -17,7 +17,7 @@ from hodei.domain.jobs.states import JobState
 from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import BEFORE_THE_FIRST, FencingToken, JobId, Position, WorkerId
 from hodei.ports.signals import Topic
-from hodei.ports.stores import Batch, Committed, Conflict, StoredEvent
+from hodei.ports.stores import Batch, Committed, Conflict, StoredEvent, StoreUnavailableError
 from support.builders import TRUE
 from support.chance import NOON
 from support.plane import Plane
@@ -387,6 +387,54 @@ async def test_a_feed_that_ends_keeps_nobody_waiting(
     await b.journal.close()
     async with asyncio.timeout(1):
         await task
+
+
+class _Failures:
+    """What would have ended the process."""
+
+    def __init__(self, *planes: Plane) -> None:
+        self.all: list[tuple[str, str]] = []
+        for plane in planes:
+            plane.journal.feed._on_failure = self._note
+
+    def _note(self, part: str, error: BaseException) -> None:
+        self.all.append((part, str(error)))
+
+
+def _raise(_: object) -> None:
+    raise StoreUnavailableError("it must not raise")
+
+
+async def test_a_part_that_cannot_take_what_it_is_told_ends_the_server(
+    pair: tuple[Plane, Plane], air: Air
+) -> None:
+    a, b = pair
+    failures = _Failures(a, b)
+    a.bus.listen(_raise)
+    # Its own commit; then what another has committed, which no caller would hear of.
+    with pytest.raises(StoreUnavailableError):
+        await a.submit(ids=("a",))
+    assert failures.all == [("event feed", "it must not raise")]
+    b.bus.listen(_raise)
+    air.is_silent = True
+    b.journal.feed.look()
+    await b.settle()
+    assert failures.all == [("event feed", "it must not raise")] * 2
+
+
+async def test_a_feed_that_meets_a_defect_ends_the_server(
+    pair: tuple[Plane, Plane], air: Air, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    failures = _Failures(b)
+
+    async def break_down(events: object) -> None:
+        raise KeyError("no such job")
+
+    monkeypatch.setattr(b.journal._held, "follow", break_down)
+    await a.submit(ids=("a",))
+    await b.settle()
+    assert failures.all == [("event feed", "'no such job'")]
 
 
 async def _commit_blindly(plane: Plane, job_id: str = "b") -> None:

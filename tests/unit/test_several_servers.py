@@ -4,7 +4,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hodei.application.links import SUPERSEDED, Cancel, DrainOrder, HeldAttempt, Run, Welcome
+from hodei.application.links import (
+    SUPERSEDED,
+    Cancel,
+    DrainOrder,
+    HeldAttempt,
+    Run,
+    Servers,
+    Welcome,
+)
 from hodei.application.pool import PoolRules
 from hodei.application.standing import NoPlaceError
 from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
@@ -15,7 +23,7 @@ from hodei.kernel.ids import JobId, ProviderName, WorkerId
 from hodei.ports.stores import Batch, StoreUnavailableError
 from support.builders import result, spec, started
 from support.fake_provider import FakeProvider
-from support.plane import ENROLL_TIMEOUT_S, LEASE_S, Agent, Plane
+from support.plane import ENROLL_TIMEOUT_S, LEASE_S, LOOK_EVERY_S, Agent, Plane
 from support.signals import Air
 
 SERVER_LEASE_S = 15.0
@@ -274,6 +282,29 @@ class TestSilence:
         assert not member.is_connected
 
 
+class TestAServerThatJoins:
+    async def test_is_known_to_the_workers_of_the_others_at_once(
+        self, air: Air, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Nobody would look by itself before the test is over.
+        monkeypatch.setattr("hodei.application.hold_duties._LOOK_EVERY_S", 1000)
+        a = Plane(air=air, name="a")
+        await a.load()
+        assert a.hold is not None
+        a.run(a.hold.run())
+        agent = await a.static_agent()
+        assert [each.worker_addresses for each in agent.link.of(Servers)] == [("here:2",)]
+
+        b = Plane(air=air, name="b", beside=a)
+        await b.load()
+        await a.settle()
+
+        assert [each.name for each in a.standing.others.values()] == ["b"]
+        assert agent.link.of(Servers)[-1].worker_addresses == ("here:2", "b:2")
+        for plane in (a, b):
+            await plane.close()
+
+
 class TestDuties:
     async def test_are_each_of_one_server(self, pair: tuple[Plane, Plane]) -> None:
         a, b = pair
@@ -289,13 +320,17 @@ class TestDuties:
         assert host_duty("b") in b.standing.duties
 
     async def test_of_a_dead_server_are_taken_at_the_second_look(
-        self, pair: tuple[Plane, Plane]
+        self, pair: tuple[Plane, Plane], air: Air
     ) -> None:
         a, b = pair
         everything = a.standing.duties | b.standing.duties
         await a.die()
         await b.keep()
+        # However often it looks in between: a session that was only cut needs a moment to be back.
+        air.clock.jump(LOOK_EVERY_S - 0.1)
+        await b.keep()
         assert b.standing.duties < everything
+        air.clock.jump(0.1)
         await b.keep()
         assert b.standing.duties == everything
         assert list(b.standing.others) == []
@@ -306,7 +341,7 @@ class TestDuties:
         a, b = pair
         everything = a.standing.duties | b.standing.duties
         for _ in range(2):
-            air.clock.jump(SERVER_LEASE_S / 2 - 0.1)
+            air.clock.jump(SERVER_LEASE_S / 2 - 0.1 - LOOK_EVERY_S)
             await b.keep(times=2)
         assert b.standing.duties < everything
         air.clock.jump(1)

@@ -50,7 +50,11 @@ class EventBus:
         self._listeners: list[Callable[[Sequence[StoredEvent]], None]] = []
 
     def listen(self, listener: Callable[[Sequence[StoredEvent]], None]) -> None:
-        """Calls `listener` with every batch of events; it must not block or raise."""
+        """Calls `listener` with every batch of events.
+
+        It must not block or raise: the events would be lost to those after it, and whoever
+        publishes ends the process.
+        """
         self._listeners.append(listener)
 
     def publish(self, events: Sequence[StoredEvent]) -> None:

@@ -24,6 +24,7 @@ from hodei.ports.stores import EventStore, OthersEvents, StoredEvent, StoreUnava
 
 log = structlog.get_logger()
 
+_NAME = "event feed"
 _PAGE = 500
 _RETRY_AFTER_S = 0.5
 """Wait before a store that was not available is read again."""
@@ -53,6 +54,8 @@ class EventFeed:
         signals: To and from the others that write to the store. None where there are none: a gap
             before an own event is then another own one, whose answer is on its way, and nothing is
             read for it.
+        on_failure: Told of a defect after which some part of this server has missed events, or will
+            miss all that come: nothing that it does is right any more. Ends the process.
     """
 
     def __init__(
@@ -62,11 +65,13 @@ class EventFeed:
         held: HeldJobs,
         *,
         signals: Signals | None,
+        on_failure: Callable[[str, BaseException], None],
     ) -> None:
         self._store = store
         self._bus = bus
         self._held = held
         self._signals = signals
+        self._on_failure = on_failure
         if signals is not None:
             signals.listen(Topic.EVENTS, self._hear)
         self._told = BEFORE_THE_FIRST
@@ -215,7 +220,7 @@ class EventFeed:
             news = [each for each in brought.events if each.position > self._told]
             await self._held.follow(news)
             self._told = brought.until
-            self._bus.publish(news)
+            self._publish(news)
             return False
         hinted = self._hinted
         gap = min(self._own, default=self._told + _PAGE + 1) - self._told - 1
@@ -227,7 +232,7 @@ class EventFeed:
         await self._held.follow(news)
         if news:
             self._told = news[-1].position
-            self._bus.publish(news)
+            self._publish(news)
         elif page and until is not None:
             # Positions before an own event that nothing has: they were given to a commit that failed.
             self._told = Position(until - 1)
@@ -254,8 +259,20 @@ class EventFeed:
             for job in own.jobs:
                 self._held.take(job)
             self._told = rest[-1].position
-            self._bus.publish(rest)
+            self._publish(rest)
         own.are_told.set()
+
+    def _publish(self, events: Sequence[StoredEvent]) -> None:
+        try:
+            self._bus.publish(events)
+        except Exception as error:
+            # Those who have not heard of it never will, and are wrong from now on.
+            self._fail(error)
+            raise
+
+    def _fail(self, error: Exception) -> None:
+        log.error("service_failed", service=_NAME, exc_info=error)
+        self._on_failure(_NAME, error)
 
     def _catch_up_soon(self) -> None:
         if len(self._tasks) == 0 and not self._is_closed:
@@ -270,3 +287,6 @@ class EventFeed:
             except HodeiError as error:
                 log.error("event_unreadable", message=str(error))  # noqa: TRY400 - it says all
                 await asyncio.sleep(_RETRY_AFTER_S)
+            except Exception as error:  # noqa: BLE001 - commits wait for this task, and would for ever
+                self._fail(error)
+                return

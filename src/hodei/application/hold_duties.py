@@ -7,7 +7,7 @@ waited for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -34,7 +34,8 @@ _MARGIN_S = 2.0
 """By which a server is dead to itself sooner: what it has begun has that long to be over."""
 _RENEW_EVERY_S = 5.0
 _LOOK_EVERY_S = 0.5
-"""A process that is gone is seen to be at the first look, and taken for dead at the next."""
+"""So long, too, is a process seen to be gone before it is taken for dead: its session may only have
+been cut, and come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,9 @@ class PlaceHooks:
     """Gives up whatever only a member may do; returns once nothing of it goes on."""
     looked: Callable[[ClusterView], Awaitable[None]]
     """Takes note of what there is."""
+    joined: Callable[[], None]
+    """Tells the others that this server is one of them, so that they look at once and tell their
+    workers: one that knows of no other server must wait for its own when that dies."""
 
 
 class HoldDuties:
@@ -82,7 +86,7 @@ class HoldDuties:
         self._is_draining = False
         self._drained = asyncio.Event()
         self._wake = Wake()
-        self._suspects: frozenset[ServerId] = frozenset()
+        self._gone_since: Mapping[ServerId, float] = {}
 
     async def start(self) -> None:
         """Becomes a member and takes what is its own; returns once it has.
@@ -104,6 +108,10 @@ class HoldDuties:
                 log.warning("place_unsure", message=str(error))
             except ServerNameTakenError as error:
                 log.error("place_taken", message=str(error))  # noqa: TRY400 - it says all
+
+    def look_now(self) -> None:
+        """Has `run` look at the others without waiting for its time."""
+        self._wake.notify()
 
     async def drain(self) -> None:
         """Says to the others that it wants no duties; returns once it has none any more.
@@ -131,6 +139,7 @@ class HoldDuties:
         self._lease_ends = asked_at + LEASE_S - _MARGIN_S
         self._renew_at = asked_at + _RENEW_EVERY_S
         self._standing.join(entry.id)
+        self._hooks.joined()
         log.info("server_joined", server_id=entry.id, name=entry.name)
 
     async def keep(self) -> None:
@@ -216,14 +225,16 @@ class HoldDuties:
         log.info("duty_given_up", duty=duty)
 
     def _dead(self, view: ClusterView, me: ServerId) -> list[ServerSeen]:
-        """Members that are silent for their lease, or whose process was gone at two looks."""
+        """Members that are silent for their lease, or whose process is gone for a while."""
+        now = self._clock.monotonic()
         others = [each for each in _living(view).values() if each.entry.id != me]
-        gone = frozenset(each.entry.id for each in others if not each.has_session)
-        suspects, self._suspects = self._suspects, gone
+        gone = [each.entry.id for each in others if not each.has_session]
+        self._gone_since = {each: self._gone_since.get(each, now) for each in gone}
         return [
             each
             for each in others
-            if each.silent_s > LEASE_S or (each.entry.id in gone and each.entry.id in suspects)
+            if each.silent_s > LEASE_S
+            or now - self._gone_since.get(each.entry.id, now) >= _LOOK_EVERY_S
         ]
 
 

@@ -60,16 +60,23 @@ class Journal:
         signals: To and from other servers that commit to the store too; None where there are
             none. What is at hand may be a moment behind what they commit: a decision then meets a
             conflict, and is made again.
+        on_failure: See `EventFeed`.
     """
 
     def __init__(
-        self, store: Store, bus: EventBus, clock: Clock, *, signals: Signals | None = None
+        self,
+        store: Store,
+        bus: EventBus,
+        clock: Clock,
+        *,
+        signals: Signals | None = None,
+        on_failure: Callable[[str, BaseException], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._is_shared = signals is not None
         self._held = HeldJobs(store, is_shared=self._is_shared)
-        self.feed = EventFeed(store, bus, self._held, signals=signals)
+        self.feed = EventFeed(store, bus, self._held, signals=signals, on_failure=on_failure)
 
     async def start(self) -> None:
         """Loads the jobs that workers hold."""

@@ -13,6 +13,8 @@ class Topic(StrEnum):
     """Named are jobs."""
     PROVIDERS = "providers"
     """Named are those whose records have changed."""
+    SERVERS = "servers"
+    """One has joined; nobody is named."""
 
 
 Listener = Callable[[Sequence[str]], None]

@@ -1,5 +1,6 @@
 """The composition root: builds every part of a control plane and joins them."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -205,14 +206,21 @@ async def _open_logs(
 
 
 def build(
-    base: Foundations, doors: Doors, entry: ServerEntry, registry: Registry = NOTHING
+    base: Foundations,
+    doors: Doors,
+    entry: ServerEntry,
+    registry: Registry = NOTHING,
+    *,
+    on_failure: Callable[[str, BaseException], None],
 ) -> ControlPlane:
-    """Joins the parts. Nothing runs yet."""
+    """Joins the parts. Nothing runs yet; `on_failure` is told of a part that has failed."""
     config = base.config
     bus = EventBus()
     counters = Counters()
     hub = LogHub()
-    journal = Journal(base.store, bus, base.clock, signals=base.neighbours.signals)
+    journal = Journal(
+        base.store, bus, base.clock, signals=base.neighbours.signals, on_failure=on_failure
+    )
     fleet = Fleet(base.clock, journal.held, base.neighbours.standing)
     bus.listen(fleet.apply)
     passwords = OneTimePasswords(base.data_dir.otp_key(), ttl_s=config.otp_ttl_s)

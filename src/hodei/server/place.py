@@ -11,6 +11,7 @@ from hodei.domain.cluster.duties import CLOCK, UPKEEP, Duty, host_duty, provider
 from hodei.kernel.clock import IdSource
 from hodei.kernel.ids import ProviderName
 from hodei.ports.cluster import ClusterView, ServerEntry
+from hodei.ports.signals import Topic
 from hodei.server.neighbours import Neighbours
 from hodei.server.workflows import WorkflowPlane
 
@@ -35,6 +36,8 @@ def place_hooks(
     forgetter = ForgetStreams(journal=journal, fleet=fleet)
 
     async def let_go() -> None:
+        # Before others are told how long its workers have been silent.
+        watch.forgive_pause()
         await pool.let_go()
         await watch.close()
         await workflows.cut()
@@ -45,7 +48,11 @@ def place_hooks(
             shared.clock.follow(view.at)
         await forgetter.forget()
 
-    return PlaceHooks(streams=fleet.streams, let_go=let_go, looked=looked)
+    def joined() -> None:
+        if shared is not None:
+            shared.signals.send(Topic.SERVERS)
+
+    return PlaceHooks(streams=fleet.streams, let_go=let_go, looked=looked, joined=joined)
 
 
 def hold_place(
@@ -54,7 +61,7 @@ def hold_place(
     """The part that keeps the place; None where there are no others."""
     if (shared := neighbours.shared) is None:
         return None
-    return HoldDuties(
+    hold = HoldDuties(
         membership=shared.membership,
         standing=neighbours.standing,
         entry=entry,
@@ -62,3 +69,5 @@ def hold_place(
         ids=ids,
         hooks=hooks,
     )
+    shared.signals.listen(Topic.SERVERS, lambda _: hold.look_now())
+    return hold

@@ -130,7 +130,7 @@ async def _start(
     listeners = take_ports(base)
     by_provider: dict[ProviderName, Doors] = {}
     doors = doors_of(base, listeners, by_provider)
-    plane = build(base, doors, entry_of(base, listeners), registry)
+    plane = build(base, doors, entry_of(base, listeners), registry, on_failure=fail)
     more_doors = MoreDoors(
         base=base,
         listeners=listeners,
