@@ -15,7 +15,7 @@ from _frozen_importlib import ModuleSpec  # noqa: E402 - see above
 from _frozen_importlib_external import ExtensionFileLoader, PathFinder  # noqa: E402
 from _thread import RLock  # noqa: E402
 from marshal import loads  # noqa: E402
-from posix import O_CLOEXEC, O_RDONLY, close, pread  # noqa: E402
+from posix import O_CLOEXEC, O_RDONLY, _exit, close, pread  # noqa: E402
 from posix import open as open_fd  # noqa: E402
 
 LIBRARIES = sys.path[-1].removesuffix("/lib-dynload")
@@ -161,4 +161,8 @@ ask_files_and_dns_only()
 from hodei.agent.main import main  # noqa: E402
 from hodei.agent.program import preload, prepare  # noqa: E402
 
-sys.exit(main(sys.argv[1:], prepare, preload))
+code = main(sys.argv[1:], prepare, preload)
+sys.stdout.flush()
+sys.stderr.flush()
+# What the interpreter would tear down piece by piece ends with its process.
+_exit(code)
