@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from conformance.stores_under_test import new_job, put_job
 from dev_db import Cluster
 from hodei.adapters.postgres import PostgresStore, migrate, schema
-from hodei.kernel.ids import JobId
+from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
 from hodei.ports.stores import SchemaError, StoreUnavailableError
 
 
@@ -80,6 +80,54 @@ async def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
 
     with pytest.raises(SchemaError, match=r"needs 0098: run hodei db migrate"):
         await PostgresStore.open(postgres_url)
+
+
+async def test_a_database_that_is_one_migration_behind_is_refused_until_it_is_migrated(
+    empty_database: str, postgres: Cluster
+):
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    before = scripts.get_revision(schema.REVISION).down_revision
+    ask(postgres, empty_database, "SET ROLE hodei;" + migrate.statements("", until=before))
+
+    with pytest.raises(SchemaError, match=f"schema {before} .* needs .*: run hodei db migrate"):
+        await PostgresStore.open(empty_database)
+
+    done = await migrate.migrate(empty_database)
+    assert done == migrate.Migration(before=before, after=schema.REVISION)
+    store = await PostgresStore.open(empty_database)
+    await put_job(store, new_job("a"))
+    await store.close()
+
+
+async def test_a_server_goes_on_while_its_database_is_migrated_to_a_newer_schema(
+    own_database: str, postgres: Cluster
+):
+    store = await PostgresStore.open(own_database)
+    jobs = [await put_job(store, new_job("before"))]
+
+    # What an upgrade may do while servers of the release before run: add.
+    ask(
+        postgres,
+        own_database,
+        "ALTER TABLE jobs ADD COLUMN later text; ALTER TABLE events ADD COLUMN later text;"
+        " ALTER TABLE workers ADD COLUMN later text; ALTER TABLE attempts ADD COLUMN later text;"
+        " UPDATE alembic_version SET version_num = '0098'",
+    )
+
+    # On the connections that it has, whose statements are prepared, and on new ones.
+    jobs.append(await put_job(store, new_job("on it goes")))
+    assert await store.load_jobs([each.id for each in jobs]) == {each.id: each for each in jobs}
+    ask(postgres, own_database, END_SESSIONS)
+    jobs.append(await put_job(store, new_job("after")))
+    assert await store.load_jobs([each.id for each in jobs]) == {each.id: each for each in jobs}
+    assert len(await store.read_events(after=BEFORE_THE_FIRST, limit=100)) == 6
+    await store.close()
+
+
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'hodei%'
+"""
 
 
 async def test_a_newer_schema_is_used_where_it_says_that_it_may_be(

@@ -60,12 +60,12 @@ async def _migrate(connection: Connection) -> Migration:
     return Migration(before=found.revision, after=schema.REVISION)
 
 
-def statements(since: str) -> str:
-    """The SQL that leads from a revision, empty for none, to the newest."""
+def statements(since: str, *, until: str = "head") -> str:
+    """The SQL that leads from a revision, empty for none, to another: the newest, as a rule."""
     written = StringIO()
     with as_file(files("hodei.adapters.postgres") / "migrations") as scripts:
         config = Config(output_buffer=written)
         config.set_main_option("script_location", str(scripts).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
-        command.upgrade(config, f"{since or 'base'}:head", sql=True)
+        command.upgrade(config, f"{since or 'base'}:{until}", sql=True)
     return written.getvalue()
