@@ -169,6 +169,24 @@ def test_while_the_database_swallows_everything_of_both_servers(
         work_again(servers)
 
 
+def test_while_the_database_is_slow(tmp_path: Path, postgres_url: str) -> None:
+    with (
+        HoldingProxy(postgres_url) as proxy,
+        some_servers(tmp_path, proxy.url, **SETTINGS) as servers,
+    ):
+        load = load_on(servers, tmp_path)
+        with load.running():
+            time.sleep(5)
+            # All connections of both servers share it: commits take a second and longer.
+            proxy.delay(0.02)
+            time.sleep(FAULT_S)
+            proxy.delay(0)
+            time.sleep(5)
+        print(f"slow: {len(load.accepted)} jobs, {load.unavailable} calls UNAVAILABLE")
+        load.check()
+        work_again(servers)
+
+
 @pytest.fixture
 def small_disk(postgres: Cluster) -> Iterator[Callable[[], None]]:
     """A database `small` on a file system of its own; gives what makes that larger."""

@@ -33,6 +33,7 @@ class HoldingProxy:
         self._listener = socket.create_server(listen)
         self._selector = selectors.DefaultSelector()
         self._held = Way(0)
+        self._delay_s = 0.0
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._pairs: dict[socket.socket, socket.socket] = {}
@@ -53,6 +54,10 @@ class HoldingProxy:
     def let_go(self) -> None:
         """From now on everything gets through, what was held first."""
         self._held = Way(0)
+
+    def delay(self, seconds: float) -> None:
+        """From now on it waits for so long before each piece that it forwards, of whomever."""
+        self._delay_s = seconds
 
     def __enter__(self) -> Self:
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -97,6 +102,8 @@ class HoldingProxy:
             self._selector.register(one, selectors.EVENT_READ)
 
     def _forward(self, source: socket.socket) -> None:
+        if self._delay_s:
+            self._is_over.wait(self._delay_s)
         try:
             data = source.recv(65536)
             if data:
