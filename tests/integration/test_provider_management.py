@@ -161,6 +161,11 @@ async def test_options_of_docker_come_by_field_or_by_name_and_never_with_a_passw
         assert violations(error) == {
             "options.dns_servers": "'dns.example.org' is no address, such as 10.0.0.53"
         }
+        for host in ("ssh://me:secret@box", "box:2375", "tcp//box"):
+            odd = pb.ProviderTypeConfig(options={"host": host})
+            error = await refused(added(site, "second", type_config=odd, **kind))
+            assert "ssh -L" in violations(error)["options.host"]
+            assert "secret" not in (error.details() or "")
         secret = pb.ProviderTypeConfig(options={"host": "tcp://me:secret@box:2376"})
         error = await refused(added(site, "second", type_config=secret, **kind))
         assert set(violations(error)) == {"options.host"}

@@ -14,6 +14,7 @@ from hodei.server.config import DockerProviderConfig
 from hodei.server.label_limits import check_worker_labels
 
 _DAY_S: Final = 86400.0
+_SCHEMES: Final = frozenset({"unix", "tcp", "http", "https"})
 _JOB_OPTIONS: Final = frozenset(ContainerOptions.__slots__)
 
 
@@ -80,8 +81,13 @@ def _words(docker: DockerProviderConfig) -> Iterator[FieldViolation]:
         yield _wrong("job_options", f"{unknown[0]!r} is not one of {known}")
     if docker.network == "none":
         yield _wrong("network", "none would keep agents from this server: name another network")
-    if docker.host and "://" not in docker.host:
-        yield _wrong("host", f"{docker.host!r} is not unix://PATH or tcp://HOST:PORT")
+    if docker.host and docker.host.partition("://")[0] not in _SCHEMES:
+        # Not the value itself: it may hold a password.
+        yield _wrong(
+            "host",
+            "is not unix://PATH or tcp://HOST:PORT; of an engine behind ssh://, bring the socket here "
+            "(ssh -L /tmp/engine.sock:/var/run/docker.sock USER@HOST) and name that",
+        )
     for name, text in (("memory", docker.memory), ("shm_size", docker.shm_size)):
         try:
             size_of(text, key=f"docker.{name}")

@@ -103,7 +103,9 @@ def _defaults(record: ProviderRecord, own: DockerProviderConfig) -> dict[str, An
 
 def _password(config: DockerProviderConfig | LocalProviderConfig) -> list[FieldViolation]:
     # Options are shown to whoever may list providers.
-    if not isinstance(config, DockerProviderConfig) or "@" not in urlsplit(config.host).netloc:
+    if not isinstance(config, DockerProviderConfig) or config.host.startswith("ssh://"):
+        return []
+    if "@" not in urlsplit(config.host).netloc:
         return []
     description = "holds a login, which would be shown: leave it out, and use cert_path for TLS"
     return [FieldViolation(field="docker.host", description=description)]
