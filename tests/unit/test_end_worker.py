@@ -232,6 +232,29 @@ async def test_what_the_provider_saw_is_in_the_history(
     assert WorkerStopped(reason="signal 9", exit_code=None) in [each.event for each in events]
 
 
+async def test_what_the_provider_saw_is_told_before_the_instance_is_removed(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    await agent.say(started(job))
+    provider.destroy_gate.clear()
+    provider.crash(agent.id, "its container was paused")
+    await plane.settle()
+
+    async def stops() -> list[object]:
+        events = await plane.store.read_events(
+            after=BEFORE_THE_FIRST, limit=100, streams=[f"worker:{agent.id}"]
+        )
+        return [each.event for each in events if isinstance(each.event, WorkerStopped)]
+
+    assert await stops() == [WorkerStopped(reason="its container was paused", exit_code=1)]
+    assert (await plane.job(job.id)).state is JobState.RUNNING
+    provider.destroy_gate.set()
+    await plane.settle()
+    assert len(await stops()) == 1
+    assert (await plane.worker(agent.id)).has_ended
+
+
 async def test_a_worker_of_a_provider_that_is_gone_ends_without_it(plane: Plane) -> None:
     agent = await plane.static_agent()
     async with asyncio.timeout(1):

@@ -14,7 +14,7 @@ from hodei.domain.jobs import decide as job_decisions
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import Reason, ReasonCode
 from hodei.domain.workers import decide
-from hodei.domain.workers.events import WorkerEvent, WorkerStopped
+from hodei.domain.workers.events import WorkerEvent
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import IdSource
 from hodei.kernel.errors import UnavailableError
@@ -79,8 +79,22 @@ class EndWorker:
         if member is None:
             return
         with self._ending(member):
+            # Whoever waits for its jobs is told first: to remove many instances at once takes long.
+            if stopped is not None and why is not None:
+                await _insist(lambda: self.note_stop(stopped))
             await self._destroy(member, message)
             await self.record(worker_id, why=why, message=message, stopped=stopped)
+
+    async def note_stop(self, stopped: InstanceStopped) -> None:
+        """Writes down what the provider saw. Idempotent.
+
+        Raises:
+            StoreUnavailableError: It is not known whether it is written.
+        """
+        await self._journal.change_worker(
+            stopped.worker_id,
+            lambda worker: decide.stop(worker, reason=stopped.reason, exit_code=stopped.exit_code),
+        )
 
     async def take_down(
         self, worker_id: WorkerId, provider_name: ProviderName, *, message: str
@@ -158,7 +172,7 @@ class EndWorker:
             at = self._journal.now()
             events: list[WorkerEvent] = []
             if stopped is not None:
-                events.append(WorkerStopped(reason=stopped.reason, exit_code=stopped.exit_code))
+                events += decide.stop(worker, reason=stopped.reason, exit_code=stopped.exit_code)
             events += decide.end(worker, why=why, message=message)
             held = self._journal.held_by(worker_id)
             is_oom = stopped is not None and stopped.out_of_memory

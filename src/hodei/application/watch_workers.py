@@ -15,7 +15,6 @@ from hodei.application.journal import Journal
 from hodei.domain.cluster.duties import Duty
 from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
 from hodei.domain.workers import decide
-from hodei.domain.workers.events import WorkerStopped
 from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
@@ -305,11 +304,8 @@ class WatchWorkers:
         self._end(event.worker_id, why, event.reason, event)
 
     async def _note_stop(self, event: InstanceStopped) -> None:
-        stopped = WorkerStopped(reason=event.reason, exit_code=event.exit_code)
         try:
-            await self._journal.change_worker(
-                event.worker_id, lambda worker: [] if worker.has_ended else [stopped]
-            )
+            await self._ender.note_stop(event)
         except StoreUnavailableError as error:
             # It does not enrol: its time is up some day.
             log.warning("worker_stop_not_noted", worker_id=event.worker_id, message=str(error))

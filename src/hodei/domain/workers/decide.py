@@ -16,6 +16,7 @@ from hodei.domain.workers.events import (
     WorkerProvisioningError,
     WorkerReady,
     WorkerReconnected,
+    WorkerStopped,
     WorkerTerminated,
 )
 from hodei.domain.workers.states import WorkerState
@@ -120,6 +121,13 @@ def see(worker: Worker, *, is_seen: bool, message: str) -> list[WorkerEvent]:
     if worker.has_ended or worker.is_unseen is not is_seen:
         return []
     return [WorkerHealthChanged(is_seen=is_seen, message=message)]
+
+
+def stop(worker: Worker, *, reason: str, exit_code: int | None) -> list[WorkerEvent]:
+    """Its provider saw its instance end."""
+    if worker.has_ended or worker.has_stopped:
+        return []
+    return [WorkerStopped(reason=reason, exit_code=exit_code)]
 
 
 def speak(worker: Worker, *, job_id: JobId) -> list[WorkerEvent]:

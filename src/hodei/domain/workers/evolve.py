@@ -69,7 +69,7 @@ def evolve_all(worker: Worker | None, events: Iterable[WorkerEvent], at: datetim
 def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa: C901, PLR0911, PLR0912 - one arm an event
     match event:
         case WorkerProvisioned():
-            provisioned = replace(worker, handle=event.handle)
+            provisioned = replace(worker, handle=event.handle, has_stopped=False)
             # An agent may be faster than its provider's answer.
             early = worker.state is not WorkerState.REQUESTED
             return provisioned if early else _move(provisioned, WorkerState.STARTING)
@@ -110,7 +110,7 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
         case WorkerDrainRequested():
             return _move(worker, WorkerState.DRAINING)
         case WorkerStopped():
-            return replace(worker, connected=False)
+            return replace(worker, connected=False, has_stopped=True)
         case WorkerHealthChanged():
             return replace(worker, is_unseen=not event.is_seen)
         case WorkerFirstOutput():

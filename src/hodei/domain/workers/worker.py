@@ -60,6 +60,8 @@ class Worker:
     reason: Reason | None = None
     is_unseen: bool = False
     """Whether its provider has lost sight of its instance."""
+    has_stopped: bool = False
+    """Whether its provider saw its instance end, and it is not made again."""
     has_spoken: bool = False
     """Whether output of a job of its is stored."""
     name: str = ""
