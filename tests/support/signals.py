@@ -44,8 +44,12 @@ class AirSignals:
     def __init__(self, air: Air) -> None:
         self._air = air
         self._listeners: list[tuple[Topic, Listener]] = []
+        self.could_wait: list[bool] = []
+        """Of the hints at events that were sent."""
 
-    def send(self, topic: Topic, names: Sequence[str] = ()) -> None:
+    def send(self, topic: Topic, names: Sequence[str] = (), *, can_wait: bool = False) -> None:
+        if topic is Topic.EVENTS:
+            self.could_wait.append(can_wait)
         self._air.carry(self, topic, names)
 
     def listen(self, topic: Topic, listener: Listener) -> None:

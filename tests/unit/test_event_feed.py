@@ -212,6 +212,36 @@ async def test_a_hint_that_comes_while_a_commit_is_under_way_waits_for_it(
     assert b.journal.position == 6
 
 
+async def test_a_hint_can_wait_where_others_hear_of_it_by_their_next_commit(
+    pair: tuple[Plane, Plane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.event_feed._COMMITS_OFTEN_S", 1000)
+    a, b = pair
+    assert a.signals is not None
+    await submit(a, JobId("first"))
+    await submit(b, JobId("second"))
+    await give(a, JobId("first"), W)
+    # The first is queued for whoever has room, which need not be one that commits.
+    assert a.signals.could_wait == [False, True]
+    await submit(a, JobId("third"))
+    await cancel(a, JobId("first"))
+    await a.invite()
+    await give(a, JobId("third"), W)
+    # A worker is asked for, and registers.
+    assert a.signals.could_wait == [False, True, False, False, False, False, True]
+
+
+async def test_a_hint_goes_at_once_where_nobody_else_commits(
+    pair: tuple[Plane, Plane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.event_feed._COMMITS_OFTEN_S", 1000)
+    a, _ = pair
+    assert a.signals is not None
+    await submit(a, JobId("first"))
+    await give(a, JobId("first"), W)
+    assert a.signals.could_wait == [False, False]
+
+
 async def test_a_job_from_before_a_server_began_is_read_when_others_take_it(
     pair: tuple[Plane, Plane], air: Air, reads: list[str]
 ) -> None:

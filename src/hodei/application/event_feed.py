@@ -16,6 +16,7 @@ import structlog
 from hodei.application.bus import EventBus
 from hodei.application.held_jobs import HeldJobs
 from hodei.domain.jobs.job import Job
+from hodei.domain.jobs.states import JobState
 from hodei.kernel.errors import HodeiError
 from hodei.kernel.ids import BEFORE_THE_FIRST, Position
 from hodei.lifecycle.service import TaskSet
@@ -32,6 +33,8 @@ _ACTIVE_S = 1.0
 """Between looks while something happens."""
 _IDLE_S = 5.0
 """Between looks while nothing does."""
+_COMMITS_OFTEN_S = 0.05
+"""Whoever has committed so long ago is taken to do it again soon."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +89,8 @@ class EventFeed:
         """How often it was said that something may be stored that was not told."""
         self._answered_looks = 0
         """Which of them the store has been read to its end since."""
+        self._committed_at = float("-inf")
+        self._others_committed_at = float("-inf")
         self._doubt = 0
         """The newest look that an own commit was the reason of."""
         self._look_every_s = _ACTIVE_S
@@ -143,10 +148,11 @@ class EventFeed:
             others: What the commit has brought along.
         """
         own = _Own(events, jobs)
-        if self._signals is not None:
-            self._signals.send(Topic.EVENTS, [str(events[-1].position)])
         if others is not None and others.until > self._told:
             self._brought.append(others)
+        if self._signals is not None:
+            can_wait = self._others_commit(others) and not _is_waited_for(events, jobs)
+            self._signals.send(Topic.EVENTS, [str(events[-1].position)], can_wait=can_wait)
         if events[0].position == self._told + 1 and not self._catching_up.locked():
             self._publish_own(own)
             self._publish_next()
@@ -197,6 +203,14 @@ class EventFeed:
                 if is_last_page and not ends_before_own:
                     self._answered_looks = looks
                 self._publish_next()
+
+    def _others_commit(self, others: OthersEvents | None) -> bool:
+        """Whether others have committed a moment ago: soon they hear by their next commit."""
+        before, self._committed_at = self._committed_at, asyncio.get_running_loop().time()
+        if others is not None and others.events:
+            # At the earliest.
+            self._others_committed_at = before
+        return self._committed_at - self._others_committed_at < _COMMITS_OFTEN_S
 
     def _hear(self, names: Sequence[str]) -> None:
         if not names:
@@ -290,3 +304,11 @@ class EventFeed:
             except Exception as error:  # noqa: BLE001 - commits wait for this task, and would for ever
                 self._fail(error)
                 return
+
+
+def _is_waited_for(events: Sequence[StoredEvent], jobs: Sequence[Job]) -> bool:
+    """Whether others have to do something about it: jobs that run and end they only show."""
+    return any(
+        job.state is JobState.QUEUED or (job.cancel_requested is not None and not job.is_terminal)
+        for job in jobs
+    ) or any(not each.stream.startswith("job:") for each in events)

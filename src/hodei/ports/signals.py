@@ -24,8 +24,15 @@ Listener = Callable[[Sequence[str]], None]
 class Signals(Protocol):
     """Carries hints to the other servers. One may be lost: whoever listens also looks by itself."""
 
-    def send(self, topic: Topic, names: Sequence[str] = ()) -> None:
-        """Tells the others, soon, and together with what else there is to tell. Never blocks."""
+    def send(self, topic: Topic, names: Sequence[str] = (), *, can_wait: bool = False) -> None:
+        """Tells the others, soon, and together with what else there is to tell. Never blocks.
+
+        Args:
+            topic: What there is something new of.
+            names: Of what is new; none when it may be anything.
+            can_wait: Whether a tenth of a second does not matter: where much is told, it waits for
+                company.
+        """
         ...
 
     def listen(self, topic: Topic, listener: Listener) -> None:

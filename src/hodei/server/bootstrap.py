@@ -201,7 +201,7 @@ async def _open_logs(
         config.database_url,
         neighbours.clock,
         server=neighbours.name,
-        on_appended=lambda job_ids: shared.signals.send(Topic.LOGS, list(job_ids)),
+        on_appended=lambda job_ids: shared.signals.send(Topic.LOGS, list(job_ids), can_wait=True),
     )
 
 

@@ -18,6 +18,7 @@ from hodei.ports.signals import Listener, Topic
 from hodei.ports.stores import StoreUnavailableError
 
 from .connection import Connection, connect, translated_errors
+from .hint_pace import HintPace
 from .session_names import session_name
 
 log = structlog.get_logger()
@@ -43,11 +44,16 @@ class PostgresSignals:
         self._listeners: defaultdict[Topic, list[Listener]] = defaultdict(list)
         self._to_send: dict[Topic, dict[str, None]] = {}
         self._wake = Wake()
+        self._pace = HintPace()
 
-    def send(self, topic: Topic, names: Sequence[str] = ()) -> None:
+    def send(self, topic: Topic, names: Sequence[str] = (), *, can_wait: bool = False) -> None:
         """See `Signals.send`."""
         self._to_send.setdefault(topic, {}).update(dict.fromkeys(names))
-        self._wake.notify()
+        now = asyncio.get_running_loop().time()
+        if wait_s := self._pace.wait_s(topic, now, can_wait=can_wait):
+            self._wake.notify_within(wait_s)
+        else:
+            self._wake.notify()
 
     def listen(self, topic: Topic, listener: Listener) -> None:
         """See `Signals.listen`."""
@@ -80,6 +86,7 @@ class PostgresSignals:
         while True:
             await self._wake.wait_up_to(_STILL_THERE_S)
             hints, self._to_send = self._to_send, {}
+            self._pace.note(hints, asyncio.get_running_loop().time())
             channels = [_CHANNELS[topic] for topic in hints]
             payloads = [_payload(list(names)) for names in hints.values()]
             async with asyncio.timeout(_ANSWER_S):
