@@ -187,7 +187,8 @@ class TestCommit:
         }
 
     async def test_of_concurrent_writers_of_one_job_loses_none(self, store: Store):
-        await put_job(store, new_job("a", spec(retry=RetryPolicy(max_attempts=100))))
+        policy = RetryPolicy(max_attempts=100, initial_backoff_s=0)
+        await put_job(store, new_job("a", spec(retry=policy)))
 
         async def run_once() -> None:
             while True:
