@@ -118,11 +118,12 @@ class Stubs:
 
     async def until_connected(self, workers: int) -> None:
         """Returns once so many workers have a stream, to whichever server."""
-        while True:
-            answer = await self.workers.ListWorkers(pb.ListWorkersRequest())
-            if sum(worker.connected for worker in answer.workers) >= workers:
-                return
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(START_WITHIN_S):
+            while True:
+                answer = await self.workers.ListWorkers(pb.ListWorkersRequest())
+                if sum(worker.connected for worker in answer.workers) >= workers:
+                    return
+                await asyncio.sleep(0.05)
 
     async def worker_pids(self) -> list[int]:
         """Of the local workers that have not ended."""

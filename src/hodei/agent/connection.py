@@ -73,7 +73,6 @@ class Connection:
         self._wall_ns = wall_ns
         self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
-        self._linger: asyncio.TimerHandle | None = None
         self._wake = Wake()
         self._is_welcomed = False
         self._is_finishing = False
@@ -89,9 +88,8 @@ class Connection:
             self._waiting_bytes += len(message.data)
         if not isinstance(message, Chunk | Started) or self._waiting_bytes >= LINGER_BYTES:
             self._wake.notify()
-        elif self._linger is None:
-            loop = asyncio.get_running_loop()
-            self._linger = loop.call_later(LINGER_S, self._wake.notify)
+        else:
+            self._wake.notify_within(LINGER_S)
 
     def finish(self) -> None:
         """Ends the stream once what waits was sent; `run` then returns."""
@@ -151,9 +149,6 @@ class Connection:
     async def _write(self, call: WorkerCall) -> None:
         while True:
             await self._wake.wait()
-            if self._linger is not None:
-                self._linger.cancel()
-                self._linger = None
             while self._waiting:
                 await call.write(self._next_batch())
             if self._is_finishing:

@@ -66,7 +66,8 @@ class ProvisionWorker:
     async def provision(self, order: WorkerOrder, *, is_prepared: bool = False) -> None:
         """Returns once the worker takes jobs.
 
-        One that was begun before is listened to, whatever was known of its provider then. Cancelled, it only stops to listen: the saga goes on, on whatever server.
+        One that was begun before is listened to, whatever was known of its provider then. Cancelled,
+        it only stops to listen: the saga goes on, on whatever server.
 
         Raises:
             ProvisioningFailedError: It did not come up; the message says why.
