@@ -255,6 +255,31 @@ async def test_what_the_provider_saw_is_told_before_the_instance_is_removed(
     assert (await plane.worker(agent.id)).has_ended
 
 
+async def test_a_worker_that_came_back_after_its_end_was_seen_is_told_of_by_its_next_end(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    await agent.say(started(job))
+    instance = provider.instances[agent.id]
+    provider.destroy_gate.clear()
+    provider.crash(agent.id, "its container was paused")
+    await plane.settle()
+    # The server dies before it is removed, and somebody lets it go on.
+    await plane.close()
+    provider.instances[agent.id] = instance
+    provider.destroy_gate.set()
+    plane.restart()
+    await plane.load()
+    plane.run_all()
+    await plane.settle()
+    await agent.connect(agent.holds(job))
+    provider.crash(agent.id, "signal 9")
+    await plane.settle()
+    lost = await plane.job(job.id)
+    assert lost.reason is not None
+    assert lost.reason.message.endswith("was lost: signal 9")
+
+
 async def test_a_worker_of_a_provider_that_is_gone_ends_without_it(plane: Plane) -> None:
     agent = await plane.static_agent()
     async with asyncio.timeout(1):

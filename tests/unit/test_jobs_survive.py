@@ -19,6 +19,7 @@ from hodei.domain.jobs.events import (
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.states import JobState
+from hodei.domain.workers.events import WorkerLost, WorkerStopped
 from hodei.domain.workers.states import WorkerState
 from hodei.kernel.errors import UnavailableError
 from hodei.kernel.ids import BEFORE_THE_FIRST, JobId
@@ -26,6 +27,11 @@ from hodei.ports.stores import Batch
 from support.builders import result, spec, started
 from support.fake_provider import FakeProvider
 from support.plane import RULES, Agent, Plane, running
+
+SEEN = {"lost": "signal 9", "memory": "its memory was used up"}
+"""What the provider says of the end of an instance, by what a test does to it."""
+NOT_THERE = "its agent is not there any more"
+"""What the next life of the server sees of it."""
 
 _ENDS = (JobCancelled, JobFailed, JobSucceeded, JobTimedOut)
 
@@ -68,7 +74,13 @@ async def reach_the_deadline(scene: Scene) -> None:
 
 async def lose_the_worker(scene: Scene) -> None:
     if scene.agent.id in scene.provider.instances:
-        scene.provider.crash(scene.agent.id, "signal 9")
+        scene.provider.crash(scene.agent.id, SEEN["lost"])
+    await scene.plane.settle()
+
+
+async def run_out_of_memory(scene: Scene) -> None:
+    if scene.agent.id in scene.provider.instances:
+        scene.provider.crash(scene.agent.id, SEEN["memory"], out_of_memory=True)
     await scene.plane.settle()
 
 
@@ -77,6 +89,7 @@ CAUSES: dict[str, Cause] = {
     "cancel": cancel,
     "deadline": reach_the_deadline,
     "lost": lose_the_worker,
+    "memory": run_out_of_memory,
 }
 
 
@@ -125,6 +138,20 @@ async def revive(scene: Scene) -> None:
     await plane.settle()
 
 
+async def assert_nothing_is_left(scene: Scene, why: str) -> None:
+    """The worker has ended once, for the reason that was known first."""
+    worker = await scene.plane.worker(scene.agent.id)
+    assert (worker.state, worker.reason and worker.reason.message) == (WorkerState.LOST, why)
+    assert scene.agent.id in scene.provider.destroyed
+    assert scene.agent.id not in scene.provider.instances
+    assert scene.plane.fleet.get(scene.agent.id) is None
+    events = await scene.plane.store.read_events(
+        after=BEFORE_THE_FIRST, limit=1_000, streams=[f"worker:{scene.agent.id}"]
+    )
+    assert sum(isinstance(each.event, WorkerStopped) for each in events) == 1
+    assert sum(isinstance(each.event, WorkerLost) for each in events) == 1
+
+
 @pytest.mark.parametrize("is_written", [True, False], ids=["after", "before"])
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("commit", range(1, 5))
@@ -147,12 +174,17 @@ async def test_a_job_ends_once_wherever_its_server_dies(
         )
     ]
     job = await scene.plane.job(JobId(scene.job.id))
-    if cause == "lost":
+    if cause in {"lost", "memory"}:
         # Its only attempt was lost, and its tree confirmed gone before anybody said so.
         assert job.state is JobState.FAILED
         assert job.reason is not None
-        assert job.reason.code is ReasonCode.WORKER_LOST
-        assert (await scene.plane.worker(scene.agent.id)).state is WorkerState.LOST
+        # The first commit is WorkerStopped. Without it nobody knows any more what the provider saw.
+        is_known = is_written or commit > 1
+        is_oom = cause == "memory" and is_known
+        lost = ReasonCode.WORKER_LOST
+        assert job.reason.code is (ReasonCode.OUT_OF_MEMORY if is_oom else lost)
+        assert (SEEN[cause] in job.reason.message) is is_known
+        await assert_nothing_is_left(scene, SEEN[cause] if is_known else NOT_THERE)
     elif cause == "cancel":
         assert job.state is JobState.CANCELLED
     else:

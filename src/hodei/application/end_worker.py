@@ -12,9 +12,9 @@ from hodei.application.give_back_orphans import GiveBackOrphans
 from hodei.application.journal import ConflictError, Journal, job_write, worker_write
 from hodei.domain.jobs import decide as job_decisions
 from hodei.domain.jobs.job import Job
-from hodei.domain.jobs.reasons import Reason, ReasonCode
+from hodei.domain.jobs.reasons import Reason, ReasonCode, reason
 from hodei.domain.workers import decide
-from hodei.domain.workers.events import WorkerEvent
+from hodei.domain.workers.events import WorkerEvent, WorkerStopped
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import IdSource
 from hodei.kernel.errors import UnavailableError
@@ -71,13 +71,17 @@ class EndWorker:
             worker_id: The worker.
             why: Set when nobody asked for it.
             message: What happened, for the histories of worker and jobs.
-            stopped: What the provider saw, where it did.
+            stopped: What the provider saw, where it did. What is written down of that already
+                goes before it and the message: a server that died over this end knew more.
         """
         while (in_progress := self._in_progress.get(worker_id)) is not None:
             await in_progress.wait()
         member = self._fleet.get(worker_id)
         if member is None:
             return
+        if why is not None and (first := member.worker.stopped) is not None:
+            why, message = reason(why.code, first.reason), first.reason
+            stopped = _as_told(worker_id, first)
         with self._ending(member):
             # Whoever waits for its jobs is told first: to remove many instances at once takes long.
             if stopped is not None and why is not None:
@@ -93,7 +97,7 @@ class EndWorker:
         """
         await self._journal.change_worker(
             stopped.worker_id,
-            lambda worker: decide.stop(worker, reason=stopped.reason, exit_code=stopped.exit_code),
+            lambda worker: decide.stop(worker, _as_written(stopped)),
         )
 
     async def take_down(
@@ -172,7 +176,7 @@ class EndWorker:
             at = self._journal.now()
             events: list[WorkerEvent] = []
             if stopped is not None:
-                events += decide.stop(worker, reason=stopped.reason, exit_code=stopped.exit_code)
+                events += decide.stop(worker, _as_written(stopped))
             events += decide.end(worker, why=why, message=message)
             held = self._journal.held_by(worker_id)
             is_oom = stopped is not None and stopped.out_of_memory
@@ -201,6 +205,21 @@ class EndWorker:
             code=code,
         )
         return job_write(job, events, at)
+
+
+def _as_written(stopped: InstanceStopped) -> WorkerStopped:
+    return WorkerStopped(
+        reason=stopped.reason, exit_code=stopped.exit_code, out_of_memory=stopped.out_of_memory
+    )
+
+
+def _as_told(worker_id: WorkerId, written: WorkerStopped) -> InstanceStopped:
+    return InstanceStopped(
+        worker_id=worker_id,
+        reason=written.reason,
+        exit_code=written.exit_code,
+        out_of_memory=written.out_of_memory,
+    )
 
 
 async def _destroy_within(provider: Provider, handle: Handle, left_s: float) -> None:

@@ -123,11 +123,9 @@ def see(worker: Worker, *, is_seen: bool, message: str) -> list[WorkerEvent]:
     return [WorkerHealthChanged(is_seen=is_seen, message=message)]
 
 
-def stop(worker: Worker, *, reason: str, exit_code: int | None) -> list[WorkerEvent]:
-    """Its provider saw its instance end."""
-    if worker.has_ended or worker.has_stopped:
-        return []
-    return [WorkerStopped(reason=reason, exit_code=exit_code)]
+def stop(worker: Worker, stopped: WorkerStopped) -> list[WorkerEvent]:
+    """Its provider saw its instance end; what was seen first is the truth."""
+    return [] if worker.has_ended or worker.stopped is not None else [stopped]
 
 
 def speak(worker: Worker, *, job_id: JobId) -> list[WorkerEvent]:

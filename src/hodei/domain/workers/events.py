@@ -124,6 +124,8 @@ class WorkerStopped:
 
     reason: str
     exit_code: int | None = None
+    out_of_memory: bool = False
+    """Whether the kernel ended it because what it may use was used up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

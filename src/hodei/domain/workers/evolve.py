@@ -69,7 +69,7 @@ def evolve_all(worker: Worker | None, events: Iterable[WorkerEvent], at: datetim
 def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa: C901, PLR0911, PLR0912 - one arm an event
     match event:
         case WorkerProvisioned():
-            provisioned = replace(worker, handle=event.handle, has_stopped=False)
+            provisioned = replace(worker, handle=event.handle, stopped=None)
             # An agent may be faster than its provider's answer.
             early = worker.state is not WorkerState.REQUESTED
             return provisioned if early else _move(provisioned, WorkerState.STARTING)
@@ -100,17 +100,23 @@ def _apply(worker: Worker, event: WorkerEvent, at: datetime) -> Worker:  # noqa:
                 agent_version=event.agent_version,
                 hostname=event.hostname,
                 name=event.name,
+                stopped=None,
             )
         case WorkerDisconnected():
             return replace(worker, connected=False)
         case WorkerReconnected():
             return replace(
-                worker, connected=True, session_epoch=event.session_epoch, server=event.server
+                worker,
+                connected=True,
+                session_epoch=event.session_epoch,
+                server=event.server,
+                # One that was paused, for one, runs again.
+                stopped=None,
             )
         case WorkerDrainRequested():
             return _move(worker, WorkerState.DRAINING)
         case WorkerStopped():
-            return replace(worker, connected=False, has_stopped=True)
+            return replace(worker, connected=False, stopped=event)
         case WorkerHealthChanged():
             return replace(worker, is_unseen=not event.is_seen)
         case WorkerFirstOutput():

@@ -7,7 +7,7 @@ from hodei.domain.jobs.reasons import Reason
 from hodei.domain.jobs.spec import Resources
 from hodei.domain.placement.kinds import WorkerKind
 from hodei.domain.placement.taints import Taint
-from hodei.domain.workers.events import EnrolmentOffer, WorkerRegistered
+from hodei.domain.workers.events import EnrolmentOffer, WorkerRegistered, WorkerStopped
 from hodei.domain.workers.states import ENDED, WorkerState
 from hodei.kernel.ids import JobId, ProviderName, ServerId, WorkerId
 
@@ -60,8 +60,9 @@ class Worker:
     reason: Reason | None = None
     is_unseen: bool = False
     """Whether its provider has lost sight of its instance."""
-    has_stopped: bool = False
-    """Whether its provider saw its instance end, and it is not made again."""
+    stopped: WorkerStopped | None = None
+    """What its provider saw of its instance's end; None while it runs, also once it is made again
+    or its agent has come back."""
     has_spoken: bool = False
     """Whether output of a job of its is stored."""
     name: str = ""
