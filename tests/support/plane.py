@@ -392,6 +392,7 @@ class Plane:
         return hold
 
     async def _let_go(self) -> None:
+        self.fleet.forgive_pause()
         await self.pool.let_go()
         await self.watch.close()
         await self.workflows.cut()
@@ -405,6 +406,12 @@ class Plane:
                 self.clock.jump(LOOK_EVERY_S)
             await self.hold.keep()
             await self.settle()
+
+    def sleep(self, seconds: float) -> None:
+        """It did not run for so long, as after SIGSTOP and SIGCONT; the clock is for the test."""
+        looked_at = self.fleet._pauses._looked_at
+        assert looked_at is not None
+        self.fleet._pauses._looked_at = looked_at - seconds
 
     async def die(self) -> None:
         """Its process is killed: what it shared with others stays as it is."""

@@ -247,6 +247,31 @@ class TestSilence:
         assert (await judge.worker(agent.id)).state is WorkerState.LOST
         assert (await judge.job(job_id)).state is JobState.QUEUED
 
+    @pytest.mark.parametrize("first", ["judge", "stream"])
+    async def test_of_a_worker_is_none_while_the_whole_installation_was_paused(
+        self, pair: tuple[Plane, Plane], air: Air, first: str
+    ) -> None:
+        judge, other = judge_of(*pair)
+        agent = await other.static_agent()
+        await judge.settle()
+        air.clock.jump(LEASE_S + 1)
+        for plane in pair:
+            plane.sleep(LEASE_S + 1)
+        # What each server comes to first is a matter of chance.
+        if first == "judge":
+            judge.watch.notify()
+            await judge.settle()
+        await agent.disconnect()
+        assert not (await judge.worker(agent.id)).connected
+        for _ in range(2):
+            for plane in pair:
+                plane.watch.notify()
+                await plane.keep(times=2)
+        assert (await judge.worker(agent.id)).state is WorkerState.READY
+        agent = await moved(agent, judge)
+        assert len(agent.link.of(Welcome)) == 1
+        assert (await judge.worker(agent.id)).state is WorkerState.READY
+
     async def test_of_a_server_begins_the_leases_of_its_workers(
         self, pair: tuple[Plane, Plane], air: Air
     ) -> None:

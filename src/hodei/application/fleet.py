@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from hodei.application.links import SUPERSEDED, Link, Usage
 from hodei.application.standing import Standing
 from hodei.domain.jobs.events import JobAssigned
@@ -26,9 +28,14 @@ from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.lifecycle.pauses import Pauses
 from hodei.ports.providers import Capabilities
 from hodei.ports.stores import StoredEvent
 
+log = structlog.get_logger()
+
+_PAUSED_S = 10.0
+"""Leases are judged at least twice as often; a server that has not looked for so long did not run."""
 _NAMES_KEPT = 32
 """Of a worker's last jobs: what it still has of older ones has made room for these."""
 
@@ -148,6 +155,7 @@ class Fleet:
         self.capabilities: dict[ProviderName, Capabilities] = {}
         """What each provider is, and which jobs it takes; kept by whoever knows them."""
         self._members: dict[WorkerId, Member] = {}
+        self._pauses = Pauses(_PAUSED_S)
         self._turns = 0
         self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
@@ -172,8 +180,15 @@ class Fleet:
             self._hold(job.id)
         self._look_for_streams_elsewhere()
 
-    def begin_leases(self) -> None:
-        """Begins the lease of every worker that is not another server's to hear."""
+    def forgive_pause(self) -> None:
+        """Begins every lease that it judges or tells of anew if this server has just not run.
+
+        What its workers said meanwhile it has not read, and those that went elsewhere, or tried,
+        could not tell it: their silence is its own.
+        """
+        if not (away_s := self._pauses.look()):
+            return
+        log.warning("server_was_paused", for_s=round(away_s, 1))
         now = self._clock.monotonic()
         for member in self._members.values():
             if not member.is_elsewhere:
@@ -196,7 +211,11 @@ class Fleet:
         return [self._members[worker_id] for worker_id in sorted(self._members)]
 
     def silence_s(self, member: Member) -> float:
-        """How long ago it last said something; nothing for one that another server hears."""
+        """How long ago it last said something; nothing for one that another server hears.
+
+        A stream that ended while this server was stopped is noticed before anybody judges.
+        """
+        self.forgive_pause()
         return 0.0 if member.is_elsewhere else self._clock.monotonic() - member.last_seen
 
     def outlives_server_s(self, member: Member) -> float:

@@ -29,8 +29,6 @@ log = structlog.get_logger()
 
 _LONGEST_NAP_S = 5.0
 """Between two looks at the leases when nothing falls due."""
-_PAUSED_S = 5.0
-"""A server whose look comes so much too late did not run meanwhile."""
 _RECONCILE_EVERY_S = 300.0
 """Between two looks at a provider's instances when nothing has happened."""
 _PAUSE_S = 0.01
@@ -88,8 +86,6 @@ class WatchWorkers:
         self._enroll_timeout_s = patience.enroll_timeout_s
         self._wake = Wake()
         self._tasks = TaskSet()
-        self._ran_at: float | None = None
-        """When `run` looked last, by the event loop's time."""
 
     def notify(self) -> None:
         """Says that workers may have come or gone."""
@@ -207,22 +203,10 @@ class WatchWorkers:
             else:
                 return
 
-    def forgive_pause(self) -> None:
-        """Begins every lease anew if this server has just not run for a while.
-
-        It was stopped, or its whole machine was. What its workers said meanwhile it has not read, and
-        those that went elsewhere, or tried, could not tell it: their silence is its own.
-        """
-        now = asyncio.get_running_loop().time()
-        ran_at, self._ran_at = self._ran_at, now
-        if ran_at is not None and now - ran_at > _LONGEST_NAP_S + _PAUSED_S:
-            log.warning("server_was_paused", for_s=round(now - ran_at, 1))
-            self._fleet.begin_leases()
-
     async def run(self) -> None:
         """Judges leases until it is cancelled."""
         while True:
-            self.forgive_pause()
+            self._fleet.forgive_pause()
             now = self._clock.monotonic()
             next_s = _LONGEST_NAP_S
             for member in self._fleet.members():

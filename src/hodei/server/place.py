@@ -37,7 +37,7 @@ def place_hooks(
 
     async def let_go() -> None:
         # Before others are told how long its workers have been silent.
-        watch.forgive_pause()
+        fleet.forgive_pause()
         await pool.let_go()
         await watch.close()
         await workflows.cut()
