@@ -290,7 +290,9 @@ class Plane:
         )
         self.due = WakeDueJobs(journal=self.journal, jobs=self.store, fleet=self.fleet)
         self.fleet.on_slots(self.dispatcher.notify)
+        self.fleet.on_load(self.pool.notify_of_load)
         self.fleet.on_change(self.pool.notify)
+        self.pool.on_doubt(self.dispatcher.notify)
         self.fleet.on_change(self.watch.notify)
         self.canceller = CancelJob(journal=self.journal, fleet=self.fleet)
         self.bus.listen(

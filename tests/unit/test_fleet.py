@@ -4,7 +4,7 @@ import pytest
 
 from hodei.domain.workers.states import WorkerState
 from support.builders import result, spec, started
-from support.plane import Plane, running
+from support.plane import Air, Plane, running
 
 
 @pytest.fixture
@@ -71,3 +71,51 @@ async def test_a_start_gives_every_worker_a_whole_lease_and_knows_what_it_holds(
     assert plane.fleet.outlives_server_s(member) == 90.0
     assert member.draining_since == plane.clock.monotonic()
     assert member.link is None
+
+
+class Told:
+    """What the listeners of a fleet were called for since it was last asked."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._names: list[str] = []
+        plane.fleet.on_change(lambda: self._names.append("change"))
+        plane.fleet.on_load(lambda: self._names.append("load"))
+        plane.fleet.on_slots(lambda: self._names.append("slots"))
+
+    async def since(self, plane: Plane) -> set[str]:
+        """Their names, once everything that goes on is over."""
+        await plane.settle()
+        names, self._names = set(self._names), []
+        return names
+
+
+async def test_of_jobs_at_another_server_only_the_load_of_its_workers_is_told() -> None:
+    air = Air()
+    async with (
+        running(Plane(air=air), leases=False) as a,
+        running(Plane(air=air, name="b", beside=a), leases=False) as b,
+    ):
+        agent = await a.static_agent(slots=1)
+        await b.journal.feed.refresh()
+        await b.settle()
+        told = Told(b)
+        [job_id] = await a.submit()
+        await a.settle()
+        assert await told.since(b) == {"load"}, "it is full"
+        await agent.say(result(await a.job(job_id)))
+        assert await told.since(b) == {"load"}, "it is idle"
+
+
+async def test_who_gives_jobs_is_told_of_a_slot_and_who_takes_down_of_a_drained_worker(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent(slots=2)
+    first, second = await plane.submit(*[spec()] * 2)
+    await plane.settle()
+    told = Told(plane)
+    await agent.say(result(await plane.job(first)))
+    assert "change" not in await told.since(plane)
+    await plane.drainer.drain(agent.id, by="me")
+    await told.since(plane)
+    await agent.say(result(await plane.job(second)))
+    assert "change" in await told.since(plane)

@@ -49,6 +49,57 @@ async def test_the_first_job_that_waits_ends_the_pause_between_two_looks(
         assert len(provider.requests) == 1
 
 
+async def test_a_new_kind_of_job_ends_the_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = FakeProvider(slots=1, max_workers=10)
+    async with pool(provider) as plane:
+        monkeypatch.setattr(keep_pool, "_PAUSE_S", 3600.0)
+        await plane.submit()
+        await plane.settle()
+        await plane.submit(spec(resources=Resources(cpu_millicores=100)))
+        await plane.settle()
+        assert len(provider.requests) == 2
+
+
+async def test_so_does_a_worker_that_went_and_one_that_did_not_come_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = FakeProvider(slots=1, max_workers=1)
+    async with pool(provider) as plane:
+        monkeypatch.setattr(keep_pool, "_PAUSE_S", 3600.0)
+        await plane.submit(*[spec()] * 3)
+        await plane.settle()
+        await plane.agent_of(provider)
+        await plane.settle()
+        await plane.ender.end(provider.requests[0].worker_id, why=None, message="it went")
+        await plane.settle()
+        assert len(provider.requests) == 2
+        await plane.ender.end(provider.requests[1].worker_id, why=None, message="it went")
+        await plane.settle()
+        assert len(provider.requests) == 3
+
+
+async def test_where_a_worker_is_full_or_idle_by_now_it_asks_what_waits_and_begins_nothing_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = FakeProvider(max_workers=10)
+    async with pool(provider) as plane:
+        asked: list[str] = []
+        plane.pool.on_doubt(lambda: asked.append("what waits"))
+        monkeypatch.setattr(plane.dispatcher, "notify", lambda: None)
+        plane.pool.notify_of_load()
+        await plane.settle()
+        assert not asked, "nothing waits"
+        monkeypatch.setattr(keep_pool, "_PAUSE_S", 0.0)
+        waiting = Waiting(demand=Demand(), count=1, first_job=JobId("j"))
+        plane.pool.waiting([waiting])
+        plane.pool.notify_of_load()
+        await plane.settle()
+        assert (asked, provider.requests) == (["what waits"], [])
+        plane.pool.waiting([waiting])
+        await plane.settle()
+        assert len(provider.requests) == 1
+
+
 async def test_never_more_workers_than_the_provider_may_have() -> None:
     provider = FakeProvider(slots=1, max_workers=2)
     async with pool(provider) as plane:

@@ -22,7 +22,7 @@ BATCH_BYTES: Final = 2**20
 """Output in one message: large enough that its overhead vanishes, small enough that what comes
 behind it, such as a heartbeat, does not wait long."""
 BATCH_MESSAGES: Final = 512
-LINGER_S: Final = 0.002
+LINGER_S: Final = 0.005
 LINGER_BYTES: Final = 64 * 1024
 WELCOME_WITHIN_S: Final = 10.0
 CLOSE_WITHIN_S: Final = 2.0
@@ -80,7 +80,7 @@ class Connection:
     def send(self, message: Message) -> None:
         """Sends a message after those before it. Lost when the stream ends first.
 
-        Output and starts may wait for 2 ms: a short job then goes in one message, which costs each
+        Output and starts may wait for 5 ms: a short job then goes in one message, which costs each
         side a third of the processor time of three.
         """
         self._waiting.append(message)

@@ -159,6 +159,7 @@ class Fleet:
         self._turns = 0
         self._holders: dict[JobId, Member] = {}
         self._on_change: list[Callable[[], None]] = []
+        self._on_load: list[Callable[[], None]] = []
         self._on_slots: list[Callable[[], None]] = []
 
     def load(self, workers: Sequence[Worker], held: Sequence[Job]) -> None:
@@ -195,11 +196,21 @@ class Fleet:
                 member.last_seen = now
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Calls `listener` when workers may have come, gone, or become idle or full."""
+        """Calls `listener` when workers may have come or gone, or one that drains has become idle."""
         self._on_change.append(listener)
 
+    def on_load(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` when a worker has become idle or full, whoever has its stream.
+
+        With few slots that is after each job, so it must cost little.
+        """
+        self._on_load.append(listener)
+
     def on_slots(self, listener: Callable[[], None]) -> None:
-        """Calls `listener` when slots may have come: after each job, so it must cost little."""
+        """Calls `listener` when slots may have come that this server gives away.
+
+        After each job, so it must cost little.
+        """
         self._on_slots.append(listener)
 
     def get(self, worker_id: WorkerId) -> Member | None:
@@ -250,17 +261,20 @@ class Fleet:
 
     def apply(self, events: Sequence[StoredEvent]) -> None:
         """Follows what was committed."""
-        has_changed = has_slots = False
+        has_changed = has_load = has_slots = False
         for stored in events:
             kind, _, name = stored.stream.partition(":")
             if kind == "worker":
                 has_changed |= self._apply_to_worker(WorkerId(name), stored)
             elif isinstance(stored.event, JobAssigned):
                 member = self._hold(JobId(name))
-                has_changed |= member is not None and len(member.jobs) >= member.worker.slots
+                has_load |= member is not None and len(member.jobs) >= member.worker.slots
             elif (member := self._holders.get(JobId(name))) is not None:
-                has_slots |= self._release(JobId(name), member)
-                has_changed |= not member.jobs
+                has_slots |= self._release(JobId(name), member) and member.link is not None
+                has_load |= not member.jobs
+                has_changed |= not member.jobs and member.draining_since is not None
+        if has_load:
+            _call(self._on_load)
         if has_changed:
             self.changed()
         elif has_slots:

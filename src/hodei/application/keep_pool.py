@@ -1,7 +1,7 @@
 """Keeps as many workers as the queue wants, a few warm ones, and no idle or old ones."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,7 @@ from hodei.application.provision_worker import ProvisioningFailedError, Provisio
 from hodei.application.refuse_jobs import RefuseJobs
 from hodei.application.roster import Roster
 from hodei.application.tidy_pools import leaving
-from hodei.domain.placement.demand import Demand
+from hodei.domain.placement.demand import Demand, demand_key
 from hodei.domain.placement.fit import Offer, misfits
 from hodei.domain.placement.kinds import WorkerKind, kind_of
 from hodei.domain.placement.scaling import Coming, Source, Waiting, in_order, workers_wanted
@@ -33,9 +33,9 @@ log = structlog.get_logger()
 _LONGEST_NAP_S = 60.0
 """A pool with nothing due looks again after this, as the safety net under events."""
 _SHORTEST_NAP_S = 0.05
-_PAUSE_S = 0.01
-"""Between two looks: one costs some microseconds a worker, and under load each job asks for one. The
-first job that waits need not wait for this too."""
+_PAUSE_S = 0.05
+"""Between two looks: one costs some microseconds a worker, and under load each job asks for one. Jobs
+of a kind that did not wait before need not wait for this too, nor does who replaces a worker."""
 _RETRY_AFTER_S = 0.5
 """Wait before another worker is begun when the store was not available."""
 
@@ -75,23 +75,36 @@ class PoolKeeper:
         self._turns = 0
         self._waiting: list[Waiting] = []
         self._is_current = False
-        """Whether no worker has changed since the dispatcher said what waits. It is told of every
-        change too and speaks again; until then a job that has just got its worker would get
-        another."""
+        """Whether no worker has changed since the dispatcher said what waits: until it speaks again, a
+        job that has just got its worker would get another."""
+        self._has_news = False
+        """Whether workers have come or gone since."""
+        self._ask: list[Callable[[], None]] = []
         self._tasks = TaskSet()
         self._is_closed = False
         self._knows_what_was_begun = False
         """Whether it listens to what an earlier life of this server, or another one, began."""
 
     def notify(self) -> None:
-        """Says that workers may have come or gone, or have become idle or full."""
+        """Says that workers may have come or gone. The dispatcher is told too, and speaks again."""
+        self._has_news = True
+        self.notify_of_load()
+
+    def notify_of_load(self) -> None:
+        """Says that workers have become idle or full, here or at another server."""
         self._is_current = False
         self._wake.notify()
+
+    def on_doubt(self, ask: Callable[[], None]) -> None:
+        """Calls `ask` where it must be told anew what waits."""
+        self._ask.append(ask)
 
     def waiting(self, waiting: list[Waiting]) -> None:
         """Takes what the dispatcher could not place."""
         self._is_current = True
-        if waiting and not self._waiting:
+        known = {demand_key(each.demand) for each in self._waiting}
+        if self._has_news or any(demand_key(each.demand) not in known for each in waiting):
+            self._has_news = False
             self._news.notify()
         if waiting or self._waiting:
             self._waiting = waiting
@@ -131,6 +144,9 @@ class PoolKeeper:
         """Keeps the pools until it is cancelled."""
         while True:
             await self._take_up()
+            if self._waiting and not self._is_current:
+                for ask in self._ask:
+                    ask()
             self._scale_up()
             due_s = await self._tidy()
             await self._news.wait_up_to(_PAUSE_S)
@@ -234,6 +250,7 @@ class PoolKeeper:
                 await self._blame_kind(pool, kind, error)
         finally:
             pool.begun.pop(worker_id, None)
+            self._news.notify()
             self._wake.notify()
 
     async def _blame_kind(

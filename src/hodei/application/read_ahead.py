@@ -6,12 +6,12 @@ from typing import Final
 RESERVED_S: Final = 1.0
 """How long jobs that were read ahead are taken to be this server's. The store keeps them for it no
 longer."""
-_WITHIN_S: Final = 0.25
+_WITHIN_S: Final = 0.5
 _MOST: Final = 128
 
 
 class ReadAhead:
-    """As many as are given to workers within a quarter of a second, where several share the queue.
+    """As many as are given to workers within half a second, where several share the queue.
 
     What one server reads the others pass over for a while. So it reads ahead of time only what it is
     about to give away: nothing of a queue of long jobs, and of short ones what saves it most reads.

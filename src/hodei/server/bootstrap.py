@@ -293,8 +293,10 @@ def build(
     )
     due = WakeDueJobs(journal=journal, jobs=base.store, fleet=fleet)
     fleet.on_slots(dispatcher.notify)
+    fleet.on_load(pool.notify_of_load)
     fleet.on_change(pool.notify)
     fleet.on_change(watch.notify)
+    pool.on_doubt(dispatcher.notify)
     bus.listen(Reactions(dispatcher, due, hub, drainer, canceller))
     if base.neighbours.signals is not None:
         base.neighbours.signals.listen(
