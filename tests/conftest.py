@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["support.bundle", "support.docker", "support.postgres"]
+pytest_plugins = ["support.bundle", "support.docker", "support.postgres", "support.releases"]
 
 
 @pytest.fixture

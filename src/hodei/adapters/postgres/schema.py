@@ -7,7 +7,7 @@ from hodei.ports.stores import SchemaError
 
 from .connection import Connection
 
-REVISION: Final = "0050"
+REVISION: Final = "0060"
 """What this code needs: the newest revision under `migrations/versions`."""
 
 _LOOK: Final = """

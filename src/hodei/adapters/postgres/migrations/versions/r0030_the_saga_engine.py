@@ -391,6 +391,10 @@ _STATEMENTS = (
     """,
 )
 
+FUNCTIONS = _STATEMENTS[-2:]
+"""What writes the tables. Where this ran early the first was another and the second was missing: 0060
+makes both anew."""
+
 
 def upgrade() -> None:
     """Makes the tables and what writes them."""
