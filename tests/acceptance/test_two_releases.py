@@ -137,7 +137,9 @@ class Upgrade:
             client.submit_many(
                 [{"id": each, "command": ["sh", "-c", script, each]} for each in self.held]
             )
-        eventually(lambda: all(map(self.ledger.runs, self.held)), what="the held jobs to run")
+        eventually(
+            lambda: all(map(self.ledger.runs, self.held)), within_s=30, what="the held jobs to run"
+        )
 
     def add_b(self) -> None:
         """Upgrades the database and starts a server of this release beside the old one."""
@@ -163,13 +165,17 @@ class Upgrade:
     def until_the_old_agent_is_at_b(self) -> psutil.Process:
         """Returns once it is told to drain there, with the jobs that it still runs."""
 
-        def moved() -> int:
+        def moved() -> int | None:
             with self.b.client() as client:
-                [old] = [each for each in client.workers() if set(self.held) & set(each.job_ids)]
-            is_there = old.connected and old.state == "DRAINING"
-            return old.pid or 0 if is_there and old.agent_version == BEFORE.version else 0
+                for each in client.workers():
+                    has_moved = each.connected and each.state == "DRAINING"
+                    if has_moved and set(self.held) <= set(each.job_ids):
+                        assert each.agent_version == BEFORE.version
+                        return each.pid
+            return None
 
-        return psutil.Process(eventually(moved, within_s=30, what="the old agent to be drained"))
+        pid = eventually(moved, within_s=30, what="the old agent to be drained")
+        return psutil.Process(pid)
 
     def end_held_jobs(self) -> None:
         """They end at `b`: once, in their first attempt, with all their output."""
