@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -19,7 +20,7 @@ from acceptance.servers import Servers
 from dev_db import Cluster, UnusableError
 from hodei.kernel.errors import HodeiError, NotFoundError
 from hodei.sdk import Client
-from support.history_checker import Did, Heard, History, Seen, Wrote
+from support.history_checker import Did, Heard, History, Lost, Seen, Wrote
 
 # The lock is the kernel's: it is held for as long as any process of the attempt lives.
 SCRIPT = """
@@ -33,12 +34,13 @@ printf "$2 goes on %d\\n" {1..200}
 echo x >> "$1/$2.ends"
 exit "$4"
 """
-KINDS = ("quick", "quick", "quick", "slow", "failing", "cancelled")
+KINDS = ("quick", "quick", "slow", "slow", "failing", "cancelled")
 SOME_SESSION = """
 SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'hodei %' ORDER BY random() LIMIT 1
 """
 KILLS = {"server": 2, "worker": 6, "session": 3, "backend": 1, "restart": 1, "pause": 1}
 """What is killed, and how often among the others."""
+WORKER_OF = re.compile(r"/workers/([^/ ]+)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,11 +55,13 @@ class Chaos:
     """That a server is stopped for."""
     history: History = field(default_factory=History)
     kills: dict[str, int] = field(default_factory=dict[str, int])
+    deck: list[str] = field(default_factory=list[str])
+    """What is killed next, from its end: of each kind its share, however few there are in all."""
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def request(self, job_id: str, kind: str) -> dict[str, object]:
         """A job that notes outside when it runs."""
-        pause = {"quick": "0.1", "slow": "1.5"}.get(kind, "0.3")
+        pause = {"quick": "0.1", "slow": "2.5"}.get(kind, "0.3")
         code = "3" if kind == "failing" else "0"
         pause = "30" if kind == "cancelled" else pause
         command = ["bash", "-c", SCRIPT, "bash", str(self.folder), job_id, pause, code]
@@ -83,11 +87,19 @@ class Chaos:
 
     def kill_something(self) -> None:
         """Kills one thing; or stops a server for a while."""
-        [what] = self.chance.choices(list(KILLS), weights=list(KILLS.values()))
+        if not self.deck:
+            self.deck = [what for what, often in KILLS.items() for _ in range(often)]
+            self.chance.shuffle(self.deck)
+        what = self.deck.pop()
         self.kills[what] = self.kills.get(what, 0) + 1
         match what:
             case "server":
-                server = self.chance.choice(self.servers.all)
+                # In the middle of jobs that then go on elsewhere. Those of a server that was killed
+                # before stay where they have gone, so that by chance it would often be an idle one.
+                self._wait_for_work()
+                server = max(
+                    self.servers.all, key=lambda each: (_streams(each), self.chance.random())
+                )
                 server.kill()
                 server.start(within_s=60)
             case "pause":
@@ -99,6 +111,17 @@ class Chaos:
                 self.database.restart(mode=self.chance.choice(("fast", "immediate")))
             case _:
                 self._end_session(with_its_process=what == "backend")
+
+    def _wait_for_work(self) -> None:
+        def some() -> bool:
+            return any(self._is_job(each) for host in self.servers.all for each in host.processes())
+
+        # There may be none left.
+        with contextlib.suppress(AssertionError):
+            eventually(some, within_s=3, every_s=0.1)
+
+    def _is_job(self, process: psutil.Process) -> bool:
+        return str(self.folder) in _place(process)
 
     def _end_session(self, *, with_its_process: bool) -> None:
         pid = self.database.ask(SOME_SESSION)
@@ -136,10 +159,19 @@ class Chaos:
             )
             server = self.servers.all[number % len(self.servers.all)]
             with server.client() as client:
-                self._note_output(client, job_id)
+                self._note_attempts(client, job_id)
 
-    def _note_output(self, client: Client, job_id: str) -> None:
+    def _note_attempts(self, client: Client, job_id: str) -> None:
         for attempt in client.get(job_id).attempts:
+            if attempt.reason is not None and attempt.reason.code == "WORKER_LOST":
+                self.history.lost.append(
+                    Lost(
+                        job_id=job_id,
+                        attempt=attempt.number,
+                        worker_id=attempt.worker_id,
+                        why=attempt.reason.message,
+                    )
+                )
             self.history.wrote.append(
                 Wrote(
                     job_id=job_id,
@@ -166,8 +198,10 @@ class Chaos:
             if each.pid != owner.pid and str(owner.data_dir / "workers") in _place(each)
         ]
         if agents:
+            chosen = self.chance.choice(agents)
+            self.history.harmed.update(WORKER_OF.findall(_place(chosen)))
             with contextlib.suppress(psutil.Error):
-                self.chance.choice(agents).kill()
+                chosen.kill()
 
     def _follow(self, server: HodeiServer) -> None:
         heard = self.history.heard.setdefault(server.data_dir.name, [])
@@ -224,6 +258,18 @@ class Chaos:
                         attempts=attempts,
                     )
                 )
+
+
+def _streams(server: HodeiServer) -> int:
+    """How many workers are connected to a server."""
+    port = int(server.addresses["worker"].rpartition(":")[2])
+    try:
+        connections = psutil.Process(server.pid).net_connections("tcp")
+    except psutil.Error:
+        return 0
+    return sum(
+        each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port for each in connections
+    )
 
 
 def _place(process: psutil.Process) -> str:

@@ -10,6 +10,8 @@ from acceptance.reading import output_of
 from hodei.sdk import Client
 
 LINES = 40
+OPEN = {"RUNNING", "COMPENSATING"}
+"""Runs of workflows that have not ended."""
 SCRIPT = """
 echo run >> "$1/$2"
 n=0
@@ -76,6 +78,12 @@ def run_through_crashes(
             client.wait(job_id, timeout=60)
         for job_id in ids:
             ledger.check(client, job_id)
+
+
+def open_runs(server: HodeiServer) -> list[object]:
+    """The runs of workflows that have not ended, or wait for an operator."""
+    runs = server.cli("workflows", "list", "--output", "json").json
+    return [run for run in runs if run["status"] in OPEN or run["parked"]]
 
 
 def crash_after(server: HodeiServer, position: str, *, events: int) -> str:

@@ -51,6 +51,7 @@ def test_two_servers_survive_random_kills_of_everything(
         every_s=1.0,
         patience_s=150,
     )
+    print(f"kills {chaos.kills}, {len(chaos.history.lost)} attempts lost")
     assert faults_of(chaos.history) == []
     assert len(chaos.history.seen) > 40
 

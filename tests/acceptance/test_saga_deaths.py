@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.crash import Ledger
+from acceptance.crash import Ledger, open_runs
 from acceptance.harness import HodeiServer, eventually
 
 DYING = str(Path(__file__).with_name("dying"))
 MOST_COMMITS = 60
 """Of a worker's way up: many times what it takes."""
-
-OPEN = {"RUNNING", "COMPENSATING"}
 
 SETTINGS = {"HODEI_LOCAL_WARM_WORKERS": "0", "HODEI_LOCAL_MAX_WORKERS": "1"}
 
@@ -92,7 +90,7 @@ def _check(server: HodeiServer, ledger: Ledger) -> None:
         client.drain_worker(worker.id)
         eventually(lambda: not list(client.workers()), within_s=40, what="the worker's end")
         eventually(lambda: _agents(server) == 0, what="the end of its agent")
-        eventually(lambda: _open_runs(server) == [], within_s=20, what="the end of all runs")
+        eventually(lambda: open_runs(server) == [], within_s=20, what="the end of all runs")
     cleaned = server.cli("workers", "clean-up", "--dry-run", "--output", "json")
     assert cleaned.code == 0, cleaned.errors
     assert cleaned.json == []
@@ -100,8 +98,3 @@ def _check(server: HodeiServer, ledger: Ledger) -> None:
 
 def _agents(server: HodeiServer) -> int:
     return sum(process.name() == "hodei-keeper" for process in server.processes())
-
-
-def _open_runs(server: HodeiServer) -> list[object]:
-    runs = server.cli("workflows", "list", "--output", "json").json
-    return [run for run in runs if run["status"] in OPEN or run["parked"]]

@@ -245,9 +245,14 @@ class TestCommit:
             outcomes.append(await store.commit(Batch(at=NOON, jobs=(new_job(job_id),))))
 
         async with asyncio.TaskGroup() as tasks:
-            for number in range(50):
+            for number in range(10):
                 tasks.create_task(submit(f"job-{number}"))
             await begun.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            # While the first are being written.
+            for number in range(10, 50):
+                tasks.create_task(submit(f"job-{number}"))
             await asyncio.sleep(0)
             await store.close()
 

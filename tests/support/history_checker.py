@@ -13,6 +13,8 @@ servers here. Jobs do not depend on one another, so that each has a history of i
   calls showed of a job that had ended has as many attempts.
 - What the job did outside fits: it ran as often as attempts of it may have, never twice at once, and
   one that succeeded came to its end.
+- An attempt is lost only with its worker, of which somebody has killed something: a worker whose
+  server goes, or whose stream ends, goes on with what it has.
 - What was kept of an attempt's output is what it wrote: all of it, where it came to its end, and
   else its beginning.
 """
@@ -79,6 +81,16 @@ class Wrote:
     came_to_its_end: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An attempt whose worker is said to be gone, as it was read when all was over."""
+
+    job_id: str
+    attempt: int
+    worker_id: str
+    why: str
+
+
 @dataclass(slots=True, kw_only=True)
 class History:
     """All that was noted."""
@@ -90,6 +102,9 @@ class History:
     """By follower."""
     did: dict[str, Did] = field(default_factory=dict[str, Did])
     wrote: list[Wrote] = field(default_factory=list[Wrote])
+    lost: list[Lost] = field(default_factory=list[Lost])
+    harmed: set[str] = field(default_factory=set[str])
+    """The workers of which something was killed."""
 
 
 def faults_of(history: History) -> list[str]:
@@ -100,6 +115,7 @@ def faults_of(history: History) -> list[str]:
         *_told_differently(history.heard),
         *_impossible_lives(history),
         *_lost_output(history.wrote),
+        *_lost_for_nothing(history),
     ]
 
 
@@ -231,3 +247,12 @@ def _lost_output(wrote: Iterable[Wrote]) -> Iterator[str]:
             yield f"{who} wrote {len(each.whole)} bytes, of which other {len(each.text)} were kept"
         elif not each.whole.startswith(each.text):
             yield f"{who} never wrote what was kept of it"
+
+
+def _lost_for_nothing(history: History) -> Iterator[str]:
+    for each in history.lost:
+        if each.worker_id not in history.harmed:
+            yield (
+                f"{each.job_id}: attempt {each.attempt} was lost, and nobody had harmed its worker "
+                f"{each.worker_id}: {each.why}"
+            )

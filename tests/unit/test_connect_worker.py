@@ -111,6 +111,16 @@ async def test_what_the_agent_holds_and_is_not_its_own_is_to_be_forgotten(plane:
     assert runs(agent) == ["a"]
 
 
+async def test_of_two_attempts_of_a_job_the_agent_goes_on_with_the_current_one_alone(
+    plane: Plane,
+) -> None:
+    agent = await plane.static_agent()
+    held = agent.holds(await given(plane, agent), started=True)
+    await agent.disconnect()
+    await agent.connect(replace(held, attempt=2, token=FencingToken(9)), held)
+    assert [verdict.keep for verdict in agent.link.of(Welcome)[0].verdicts] == [False, True]
+
+
 @pytest.mark.parametrize("was_known_to_run", [True, False])
 async def test_an_attempt_whose_output_has_a_hole_is_lost_and_begun_again(
     plane: Plane, *, was_known_to_run: bool

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.history_checker import Did, Heard, History, Seen, Wrote, faults_of
+from support.history_checker import Did, Heard, History, Lost, Seen, Wrote, faults_of
 
 LIFE = [
     ("JobCreated", "PENDING", 0),
@@ -41,6 +41,8 @@ def possible() -> History:
         ],
         heard={"a": events(), "b": events()[3:6]},
         did={"j": Did(runs=2, ends=1, overlaps=0)},
+        lost=[Lost(job_id="j", attempt=1, worker_id="killed", why="signal 9")],
+        harmed={"killed", "not-missed"},
         wrote=[wrote("one\n", came_to_its_end=False), wrote("one\ntwo\n", came_to_its_end=True)],
     )
 
@@ -135,3 +137,10 @@ def test_output_that_is_not_what_was_written_is_found(kept: Wrote, fault: str) -
     history.wrote.append(kept)
     [found] = faults_of(history)
     assert fault in found
+
+
+def test_an_attempt_that_is_lost_although_its_worker_was_left_alone_is_found() -> None:
+    history = possible()
+    history.lost.append(Lost(job_id="j", attempt=1, worker_id="well", why="came back without it"))
+    [found] = faults_of(history)
+    assert "nobody had harmed its worker well: came back without it" in found

@@ -1,6 +1,6 @@
 """One worker's stream: what is stored, what is answered, and what is refused."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -20,8 +20,9 @@ from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.spec import RetryPolicy
 from hodei.domain.jobs.states import AttemptState, JobState
-from hodei.domain.logs import LogStream
+from hodei.domain.logs import LogChunk, LogStream
 from hodei.kernel.ids import FencingToken, JobId
+from hodei.ports.logs import StreamEnd
 from hodei.ports.stores import Batch
 from support.builders import chunk, result, spec, started
 from support.plane import Agent, Plane, running
@@ -196,6 +197,24 @@ async def test_a_log_store_that_is_away_loses_no_byte_and_no_result(plane: Plane
     entries = await plane.logs.read(job.id, after_sequence=0, max_bytes=100)
     assert b"".join(entry.chunk.data for entry in entries) == b"a\nb\n"
     assert (stored(agent), answers(agent)) == ([4], [True])
+
+
+async def test_nothing_is_acknowledged_before_it_is_stored(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    plane.logs.failures = 1
+    acknowledged: list[list[int]] = []
+    append = plane.logs.append
+
+    async def watched(chunks: Sequence[LogChunk]) -> list[StreamEnd]:
+        acknowledged.append(stored(agent))
+        return await append(chunks)
+
+    monkeypatch.setattr(plane.logs, "append", watched)
+    await agent.say(Output(chunks=(chunk(job, b"a\n"),)))
+    assert (acknowledged, stored(agent)) == ([[], []], [2])
 
 
 async def test_a_gap_in_a_log_ends_the_stream_so_that_the_agent_sends_it_again(

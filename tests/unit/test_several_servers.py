@@ -1,6 +1,7 @@
 """Several servers on one store: streams here, decisions there, and what becomes of the dead."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -16,11 +17,12 @@ from hodei.application.links import (
 from hodei.application.pool import PoolRules
 from hodei.application.standing import NoPlaceError
 from hodei.domain.cluster.duties import CLOCK, UPKEEP, host_duty, provider_duty
+from hodei.domain.jobs.events import JobAssigned, JobSucceeded
 from hodei.domain.jobs.reasons import ReasonCode
 from hodei.domain.jobs.states import JobState
 from hodei.domain.workers.states import WorkerState
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
-from hodei.ports.stores import Batch, StoreUnavailableError
+from hodei.ports.stores import Batch, StoredEvent, StoreUnavailableError
 from support.builders import result, spec, started
 from support.fake_provider import FakeProvider
 from support.plane import ENROLL_TIMEOUT_S, LEASE_S, LOOK_EVERY_S, Agent, Plane
@@ -201,6 +203,44 @@ class TestTheQueue:
         b.journal.feed.look()
         await b.settle()
         assert (waiting, b.pool._waiting) == ([job_id], [])
+
+
+class TestHintsThatAreAllLost:
+    async def test_delay_what_they_tell_of_and_change_nothing(
+        self, air: Air, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for wait in ("_ACTIVE_S", "_IDLE_S"):
+            monkeypatch.setattr(f"hodei.application.event_feed.{wait}", 0.001)
+        air.is_silent = True
+        air.brings_along = False
+        a = Plane(air=air, name="a")
+        b = Plane(air=air, name="b", beside=a)
+        async for _ in _running(a, b):
+            for plane in (a, b):
+                plane.run(plane.journal.feed.run(lambda: 0.5))
+            agent = await b.static_agent()
+            is_given, is_done = told(b, JobAssigned), told(a, JobSucceeded)
+            [job_id] = await a.submit()
+            async with asyncio.timeout(10):
+                await is_given.wait()
+                [order] = agent.link.of(Run)
+                await agent.session.receive(started(order.job))
+                await agent.session.receive(result(order.job))
+                await is_done.wait()
+            assert (await a.journal.shown_job(job_id)).state is JobState.SUCCEEDED
+            assert a.journal.held == b.journal.held == {}
+
+
+def told(plane: Plane, kind: type) -> asyncio.Event:
+    """Is set once the server has told its parts of such an event."""
+    seen = asyncio.Event()
+
+    def look(events: Sequence[StoredEvent]) -> None:
+        if any(isinstance(each.event, kind) for each in events):
+            seen.set()
+
+    plane.bus.listen(look)
+    return seen
 
 
 class TestSilence:
