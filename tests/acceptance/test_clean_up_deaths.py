@@ -1,4 +1,4 @@
-"""A clean-up whose servers are killed on its way: the next one goes on, and removes nothing else."""
+"""A clean-up whose server is killed on its way: the next one goes on, and removes nothing else."""
 
 import contextlib
 import json
@@ -17,37 +17,40 @@ SETTINGS = {
     "HODEI_LOCAL_MAX_WORKERS": str(LEFT_BEHIND + 1),
     "HODEI_LOCAL_SLOTS": "1",
 }
-MOST_LIVES = 40
-"""Of servers, each of which gets further: many times what a clean-up takes."""
+MOST_COMMITS = 30
+"""Of a clean-up: many times what it takes."""
 
 
-def test_a_clean_up_outlives_its_servers_and_removes_exactly_what_was_left_behind(
+@pytest.mark.timeout(300)
+def test_a_clean_up_outlives_its_server_and_removes_exactly_what_was_left_behind(
     tmp_path: Path,
 ) -> None:
-    assert cleaned_up_through(["after:2", "before:4"], tmp_path) == 2
+    assert clean_up_through(tmp_path, die_at="after:2")
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_clean_up_outlives_the_death_of_its_server_at_every_commit(
-    tmp_path: Path, when: str
-) -> None:
-    deaths = cleaned_up_through([f"{when}:{number}" for number in range(1, MOST_LIVES)], tmp_path)
-    print(f"{deaths} deaths {when} a commit, each survived")
-    assert 3 < deaths < MOST_LIVES - 1
+def test_a_clean_up_outlives_its_server_whenever_it_dies(tmp_path: Path, when: str) -> None:
+    for number in range(1, MOST_COMMITS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if not clean_up_through(folder, die_at=f"{when}:{number}"):
+            assert number > 4, "a clean-up takes more commits than that"
+            print(f"{number - 1} deaths {when} a commit, each survived")
+            return
+    pytest.fail("its commits have no end")
 
 
-def cleaned_up_through(plan: list[str], folder: Path) -> int:
-    """Leaves workers behind that no row tells of, and has servers die as planned over them.
+def clean_up_through(folder: Path, *, die_at: str) -> bool:
+    """Leaves workers behind that no row tells of, and has a server die over their removal.
 
     Returns:
-        How many did.
+        Whether it died at all.
     """
     server = HodeiServer(data_dir=folder / "data", environment=SETTINGS)
     try:
         kept, left = _leave_workers_behind(server, folder)
-        deaths = sum(_dies(server, die_at) for die_at in plan)
-        if _is_alive(server):
+        if not (has_died := _dies(server, die_at)):
             server.kill()
         server.environment = SETTINGS
         server.start(within_s=40)
@@ -61,7 +64,7 @@ def cleaned_up_through(plan: list[str], folder: Path) -> int:
             assert [each.worker_id for each in job.attempts] == [kept]
             assert [each.id for each in client.workers()] == [kept]
         assert open_runs(server) == []
-        return deaths
+        return has_died
     finally:
         server.close()
 
@@ -93,13 +96,10 @@ def _leave_workers_behind(server: HodeiServer, folder: Path) -> tuple[str, set[s
 
 
 def _dies(server: HodeiServer, die_at: str) -> bool:
-    """Lets a server live until it dies or nothing is left behind; returns whether it died.
+    """Lets a server live until it dies or nothing is left behind; returns whether it has died.
 
     It begins to clean up as it starts; an operator asks for it meanwhile.
     """
-    if _is_alive(server):
-        # The one before has outlived its plan: all is done.
-        return False
     server.environment = SETTINGS | {"DIE_AT": die_at, "PYTHONPATH": DYING}
     with contextlib.suppress(AssertionError):
         server.start(within_s=40)
