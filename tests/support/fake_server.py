@@ -7,6 +7,7 @@ the acceptance tests' subject; here it is how clients take the answers.
 # ruff: noqa: ANN401, N802 - gRPC names the methods, and its requests have no types
 
 import asyncio
+import math
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -55,6 +56,8 @@ class FakeServer:
         self.workers: dict[str, pb.WorkerResource] = {}
         self.calls: Counter[str] = Counter()
         self.requests: list[Any] = []
+        self.seconds_left: dict[str, float] = {}
+        """By call: how long the client lets the last one take; it may let it take for ever."""
         self.refuses: dict[str, HodeiError] = {}
         """By call: what it refuses."""
         self.gone_for: Counter[str] = Counter()
@@ -278,6 +281,7 @@ class _Edge(grpc.aio.ServerInterceptor):
     async def _begin(self, call: str, request: Any, context: Context) -> None:
         self._fake.calls[call] += 1
         self._fake.requests.append(request)
+        self._fake.seconds_left[call] = context.time_remaining() or math.inf
         if self._fake.gone_for[call] > 0:
             self._fake.gone_for[call] -= 1
             await context.abort(self._fake.gone_as, "Socket closed")
@@ -376,6 +380,9 @@ class _Workers(rpc.WorkerServiceServicer):
         worker = self._find(request.worker_id)
         worker.state = "DRAINING"
         return pb.DrainWorkerResponse(worker=worker)
+
+    async def CleanUpWorkers(self, request: Any, context: Context) -> pb.CleanUpWorkersResponse:
+        return pb.CleanUpWorkersResponse()
 
     async def InviteWorker(self, request: Any, context: Context) -> pb.InviteWorkerResponse:
         return pb.InviteWorkerResponse(

@@ -87,6 +87,25 @@ def test_a_server_that_is_not_there_is_told_in_one_line_with_what_to_do() -> Non
     assert "\n" not in text
 
 
+def test_an_answer_that_takes_too_long_is_not_told_as_no_server(fake: FakeServer) -> None:
+    fake.add_job("a")
+    fake.gone_as = grpc.StatusCode.DEADLINE_EXCEEDED
+    fake.gone_for["GetJob"] = 1
+    with Client(fake.address) as client, pytest.raises(UnavailableError) as caught:
+        client.get("a")
+    assert f"no answer in time from the Hodei server at {fake.address}" in str(caught.value)
+    assert "still goes on" in str(caught.value)
+    assert "hodei dev" not in str(caught.value)
+
+
+def test_cleaning_up_may_take_longer_than_other_calls(fake: FakeServer) -> None:
+    with Client(fake.address, call_timeout=20.0) as client:
+        assert client.clean_up_workers() == []
+        assert list(client.workers()) == []
+    assert fake.seconds_left["CleanUpWorkers"] > 500
+    assert fake.seconds_left["ListWorkers"] < 30
+
+
 def test_streams_without_any_server_fail_at_once_too() -> None:
     with Client("127.0.0.1:1") as client:
         with pytest.raises(UnavailableError):

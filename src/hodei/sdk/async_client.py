@@ -64,7 +64,7 @@ class AsyncClient:
                 `HODEI_SERVER_ADDRESS`, else localhost:50051.
             ca_file: The CA that the servers' certificates come from. Without it `HODEI_CA_FILE`;
                 a server on this machine publishes its own for its user.
-            call_timeout: Seconds that one call may take.
+            call_timeout: Seconds that one call may take; cleaning up may take ten minutes.
             reconnect_within: Seconds that a stream or a wait goes on without any server.
 
         Raises:

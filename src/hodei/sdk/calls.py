@@ -21,6 +21,8 @@ class Call(Generic[RequestT, AnswerT]):
     answer: type[AnswerT]
     is_repeatable: bool = True
     """Whether asking twice does the same as asking once."""
+    least_timeout_s: float = 0.0
+    """Seconds that its answer may take where that is more than other calls may."""
 
 
 _JOBS: Final = "/hodei.JobExecutionService"
@@ -126,8 +128,12 @@ SKIP_WORKFLOW_STEP: Final = Call(
 RETRY_JOB: Final = Call(
     f"{_JOBS}/RetryJob", pb.RetryJobRequest, pb.RetryJobResponse, is_repeatable=False
 )
+# It tries again for half a minute at each look and each removal, provider by provider.
 CLEAN_UP_WORKERS: Final = Call(
-    f"{_WORKERS}/CleanUpWorkers", pb.CleanUpWorkersRequest, pb.CleanUpWorkersResponse
+    f"{_WORKERS}/CleanUpWorkers",
+    pb.CleanUpWorkersRequest,
+    pb.CleanUpWorkersResponse,
+    least_timeout_s=600.0,
 )
 INVITE_WORKER: Final = Call(
     f"{_WORKERS}/InviteWorker", pb.InviteWorkerRequest, pb.InviteWorkerResponse, is_repeatable=False

@@ -144,8 +144,9 @@ class Connection:
             request_serializer=call.request.SerializeToString,
             response_deserializer=call.answer.FromString,
         )
+        timeout_s = max(self._call_timeout_s, call.least_timeout_s)
         try:
-            answer: AnswerT = await ask(request, timeout=self._call_timeout_s)
+            answer: AnswerT = await ask(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise self._translate(error) from error
         self._has_answered = True

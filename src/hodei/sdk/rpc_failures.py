@@ -16,7 +16,7 @@ _CAUSES: Final = (
     (re.compile(r"(?i)certificate_verify_failed"), "its certificate is not trusted"),
     (re.compile(r"(?i)handshake|ssl"), "the TLS handshake failed"),
     (re.compile(r"(?i)cancelled"), "the server stopped before it had answered"),
-    (re.compile(r"(?i)timeout|timed out|deadline"), "no answer in time"),
+    (re.compile(r"(?i)timeout|timed out"), "no answer in time"),
     (
         re.compile(r"(?i)socket closed|reset|broken pipe|EOF"),
         "the connection was closed; one that speaks TLS needs HODEI_CA_FILE",
@@ -47,6 +47,8 @@ def to_error(error: grpc.aio.AioRpcError, addresses: Sequence[str]) -> HodeiErro
     has_answered = any(key == DETAILS_KEY for key, _ in call.trailing_metadata() or ())
     if has_answered or call.code() not in _NOBODY_ANSWERED:
         return from_rpc_error(call)
+    if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServerGoneError(_no_answer(addresses))
     return ServerGoneError(_no_server(addresses, _cause(call.details() or "")))
 
 
@@ -55,6 +57,15 @@ def _cause(details: str) -> str:
         if pattern.search(details):
             return cause
     return " ".join(details.split())[:200] or "no details"
+
+
+def _no_answer(addresses: Sequence[str]) -> str:
+    # A server may be there all the same, and at work on what it was asked.
+    where = " or ".join(sorted(addresses))
+    return (
+        f"no answer in time from the Hodei server at {where}: it cannot be reached, or what was "
+        "asked still goes on; ask again, or name another with --server or HODEI_SERVER_ADDRESS"
+    )
 
 
 def _no_server(addresses: Sequence[str], cause: str) -> str:
