@@ -230,6 +230,16 @@ def test_an_upgrade_under_load_loses_nothing_and_old_agents_finish_their_jobs_at
     assert_all_gone([agent], within_s=20)
 
 
+def start_again(old: HodeiServer) -> None:
+    """As a supervisor does: that release may meet the removal of its own worker, and ends."""
+    try:
+        old.start(within_s=40)
+    except AssertionError:
+        if "remove_rests" not in old.log:
+            raise
+        old.start(within_s=40)
+
+
 def test_an_old_server_that_is_killed_is_taken_over_by_the_new_one_and_may_start_again(
     upgrade: Upgrade,
 ) -> None:
@@ -238,7 +248,7 @@ def test_an_old_server_that_is_killed_is_taken_over_by_the_new_one_and_may_start
     a.kill()
     upgrade.until_the_old_agent_is_at_b()
     upgrade.end_held_jobs()
-    a.start(within_s=40)
+    start_again(a)
     eventually(lambda: "host:a" in duties_of(upgrade.servers, a), within_s=20, what="a's own")
     upgrade.check(upgrade.give(a, "again"))
 

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,13 +161,22 @@ def remove_rests(workers: Path) -> None:
 
 
 def _remove_tree(path: Path) -> None:
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        # A job may have taken its own directories the right to be changed.
-        for directory, _, _ in os.walk(path):
-            Path(directory).chmod(0o700)
-        shutil.rmtree(path)
+    may_change = False
+    while path.exists():
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            # A server that starts finishes what its last life began while the end of the same worker
+            # goes on: both remove it.
+            continue
+        except PermissionError:
+            if may_change:
+                raise
+            # A job may have taken its own directories the right to be changed.
+            may_change = True
+            for directory, _, _ in os.walk(path):
+                with suppress(FileNotFoundError):
+                    Path(directory).chmod(0o700)
 
 
 def parse_processes(told: bytes) -> Processes:
