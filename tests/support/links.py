@@ -1,5 +1,6 @@
 """The server's end of a stream that writes down what it is given."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from hodei.application.links import ToWorker
@@ -13,6 +14,7 @@ class RecordingLink:
     def __init__(self) -> None:
         self.sent: list[ToWorker] = []
         self.closed: str | None = None
+        self.on_close: Callable[[], object] = lambda: None
 
     def send(self, message: ToWorker) -> None:
         if self.closed is None:
@@ -20,6 +22,7 @@ class RecordingLink:
 
     def close(self, why: str) -> None:
         self.closed = self.closed or why
+        self.on_close()
 
     def of(self, kind: type[T]) -> list[T]:
         """Messages of one kind, in their order."""

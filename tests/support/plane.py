@@ -543,6 +543,7 @@ class Agent:
         self.session = await self._plane.connector.open(self.identity, hello, link)
         self.link = link
         self._task = self._plane.tasks.start(self.session.run(), name=f"session of {self.id}")
+        link.on_close = self._task.cancel
 
     def drop(self) -> None:
         """The stream breaks, and nobody waits for what the server makes of it."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from hodei.application.links import Run
+from hodei.application.links import Output, Run
 from hodei.domain.jobs.job import Job
 from hodei.domain.jobs.reasons import ReasonCode, reason
 from hodei.domain.jobs.spec import RetryPolicy
@@ -15,7 +15,7 @@ from hodei.domain.workers.states import WorkerState
 from hodei.kernel.ids import BEFORE_THE_FIRST
 from hodei.ports.providers import Handle, InstanceStopped, ProviderUnavailableError
 from hodei.ports.stores import Batch
-from support.builders import result, spec, started
+from support.builders import chunk, result, spec, started
 from support.fake_provider import FakeProvider
 from support.plane import Agent, Plane, running
 
@@ -207,6 +207,48 @@ async def test_a_result_that_commits_while_its_worker_is_given_up_counts(
         [AttemptState.SUCCEEDED],
     )
     assert (await plane.worker(agent.id)).state is WorkerState.LOST
+
+
+async def test_an_attempt_that_was_heard_of_is_not_taken_for_one_that_never_began(
+    provider: FakeProvider,
+) -> None:
+    async with running(Plane(provider, linger_s=1000)) as plane:
+        agent, job = await given(plane, provider)
+        await agent.say(started(job), Output(chunks=(chunk(job, b"hello\n"),)))
+        assert (await plane.job(job.id)).state is JobState.ASSIGNED
+        await plane.ender.end(agent.id, why=LOST, message="signal 9")
+        ended = await plane.job(job.id)
+    assert (ended.state, ended.used_attempts) == (JobState.FAILED, 1)
+
+
+async def test_an_end_waits_for_what_the_stream_still_stores(
+    plane: Plane, provider: FakeProvider
+) -> None:
+    agent, job = await given(plane, provider)
+    plane.logs.gate.clear()
+    await agent.say(
+        started(job), Output(chunks=(chunk(job, b"bye\n"),)), result(job, stdout_bytes=4)
+    )
+    agent.drop()
+    plane.run(plane.ender.end(agent.id, why=LOST, message="signal 9"))
+    await plane.settle()
+    assert provider.destroyed == [agent.id]
+    assert not (await plane.worker(agent.id)).has_ended
+    plane.logs.gate.set()
+    await plane.settle()
+    assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+    assert (await plane.worker(agent.id)).has_ended
+
+
+async def test_an_end_does_not_wait_for_ever_for_a_stream_that_hangs(
+    plane: Plane, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.end_worker._HEARD_WITHIN_S", 0)
+    agent, job = await given(plane, provider)
+    agent.link.on_close = lambda: None
+    await plane.ender.end(agent.id, why=LOST, message="it was silent")
+    assert (await plane.worker(agent.id)).has_ended
+    assert (await plane.job(job.id)).state is JobState.QUEUED
 
 
 async def test_a_store_that_is_away_delays_the_end_and_loses_nothing(

@@ -362,6 +362,50 @@ async def test_a_stream_lost_while_its_result_commits_loses_and_doubles_nothing(
     assert member.jobs == {}
 
 
+async def test_what_came_before_the_end_of_a_stream_is_stored() -> None:
+    async with running(Plane(linger_s=1000)) as plane:
+        agent = await plane.static_agent(slots=3)
+        runs, ended = await given(plane, agent, "runs"), await given(plane, agent, "ended")
+        torn = await given(plane, agent, "torn")
+        plane.logs.gate.clear()
+        await agent.say(
+            *(started(each) for each in (runs, ended, torn)),
+            *(Output(chunks=(chunk(each, b"four"),)) for each in (ended, torn)),
+        )
+        await agent.say(result(ended, stdout_bytes=4), result(torn, stdout_bytes=5))
+        agent.drop()
+        plane.logs.gate.set()
+        await plane.settle()
+        states = {each.id: each.state for each in await plane.jobs()}
+    assert states == {
+        "runs": JobState.RUNNING,
+        "ended": JobState.SUCCEEDED,
+        "torn": JobState.RUNNING,
+    }
+
+
+@pytest.mark.parametrize("away", ["store", "logs"])
+async def test_a_stream_that_ends_while_a_store_is_away_leaves_it_to_the_worker_to_say_it_again(
+    plane: Plane, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hodei.application.session._RETRY_AFTER_S", 1000)
+    agent = await plane.static_agent()
+    job = await given(plane, agent)
+    flaky = plane.store if away == "store" else plane.logs
+    flaky.failures = 2
+    await agent.say(
+        started(job), Output(chunks=(chunk(job, b"four"),)), result(job, stdout_bytes=4)
+    )
+    agent.drop()
+    await plane.settle()
+    assert flaky.failures == 0
+    assert (await plane.job(job.id)).state is not JobState.SUCCEEDED
+    await agent.connect(agent.holds(job))
+    await agent.say(Output(chunks=(chunk(job, b"four"),)), result(job, stdout_bytes=4))
+    assert (await plane.job(job.id)).state is JobState.SUCCEEDED
+    assert answers(agent) == [True]
+
+
 async def test_the_stream_is_not_read_while_too_much_is_not_stored(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

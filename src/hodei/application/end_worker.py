@@ -28,6 +28,8 @@ _RETRY_AFTER_S = 1.0
 """Wait before a provider or a store that was not available is asked again."""
 _CONFIRM_WITHIN_S = 60.0
 """A provider gets at least this long to confirm a destruction."""
+_HEARD_WITHIN_S = 2.0
+"""A stream whose writer hangs may not end; what it brought is then recorded as it goes on."""
 
 
 class EndWorker:
@@ -147,10 +149,16 @@ class EndWorker:
         """Cuts the worker's stream; returns once nothing of the worker can run any more.
 
         By its provider's word; where that does not come, by its agent's rule to end each job that
-        has had no server for too long.
+        has had no server for too long. What it had said until then is recorded too: an attempt
+        that was known to run is not taken for one that never began.
         """
         if member.link is not None:
             member.link.close(f"the worker is being taken down: {message}")
+        await self._destroy_instance(member)
+        if not await member.recording.over_within(_HEARD_WITHIN_S):
+            log.warning("last_words_not_recorded", worker_id=member.worker.id)
+
+    async def _destroy_instance(self, member: Member) -> None:
         worker = member.worker
         provider = self._providers.get(worker.provider)
         if provider is None or not self._standing.reaches(worker):

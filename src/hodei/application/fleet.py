@@ -28,6 +28,7 @@ from hodei.domain.workers.states import WorkerState
 from hodei.domain.workers.worker import Worker
 from hodei.kernel.clock import Clock
 from hodei.kernel.ids import JobId, ProviderName, WorkerId
+from hodei.lifecycle.in_progress import InProgress
 from hodei.lifecycle.pauses import Pauses
 from hodei.ports.providers import Capabilities
 from hodei.ports.stores import StoredEvent
@@ -60,6 +61,8 @@ class Member:
     """Its open stream, where this server has it."""
     opening: int = 0
     """Streams that are being opened here."""
+    recording: InProgress = field(default_factory=InProgress)
+    """Its streams here that may have brought what is not stored yet, also those that have ended."""
     is_elsewhere: bool = False
     """Whether another server has its stream, which sees to it that the worker is not silent."""
     jobs: dict[JobId, Resources] = field(default_factory=dict[JobId, Resources])

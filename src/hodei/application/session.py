@@ -7,6 +7,7 @@ failure of the disk holds both up and loses nothing: what was not answered, the 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -34,6 +35,7 @@ from hodei.domain.logs import LogChunk, LogGapError, LogStream
 from hodei.domain.workers import decide
 from hodei.kernel.clock import Clock, IdSource
 from hodei.kernel.ids import JobId, WorkerId
+from hodei.lifecycle.finish import finish_despite_cancel
 from hodei.lifecycle.race import until_first
 from hodei.lifecycle.wake import Wake
 from hodei.ports.logs import LogStore, LogStoreUnavailableError
@@ -47,6 +49,8 @@ _MOST_PENDING_RECORDS = 4096
 """Starts and results that are not yet committed: many times what a worker's slots can bring."""
 _RETRY_AFTER_S = 0.5
 """Wait before a store that was not available is tried again."""
+_LAST_WORDS_WITHIN_S = 1.0
+"""What a stream brought before its end is stored by then, or its worker must say it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +133,16 @@ class WorkerSession:
                 self.leaving = message.message
 
     async def run(self) -> None:
-        """Stores and answers until it is cancelled, or the stream must be given up."""
-        await until_first(self._store_output(), self._record(), self._note_first_output())
+        """Stores and answers until it is cancelled, or the stream must be given up.
+
+        Then stores what came before: its worker may be gone, and would never say it again. A start
+        that still waited for company would be taken for none.
+        """
+        with self._member.recording:
+            try:
+                await until_first(self._store_output(), self._record(), self._note_first_output())
+            finally:
+                await finish_despite_cancel(self._store_last_words(), within_s=None)
 
     def _take_start(self, message: Started) -> None:
         self._started.append(message)
@@ -175,27 +187,36 @@ class WorkerSession:
     async def _store_output(self) -> None:
         while True:
             await self._log_wake.wait()
-            chunks, self._chunks = self._chunks, []
-            if chunks and not await self._append(chunks):
-                return
-            self._pending_bytes -= sum(len(chunk.data) for chunk in chunks)
-            self._pass_on_results()
-            self._look_at_room()
-
-    async def _append(self, chunks: list[LogChunk]) -> bool:
-        """Stores and acknowledges; returns whether the stream may go on."""
-        while True:
             try:
-                ends = await self._parts.logs.append(chunks)
-                break
+                await self._store_chunks()
             except LogGapError as error:
                 self._parts.counters.add("log_gaps")
                 log.warning("log_gap", worker_id=self.worker_id, message=str(error))
                 self._link.close("a part of a log is missing: send again from what is stored")
-                return False
+                return
             except LogStoreUnavailableError as error:
                 log.warning("log_store_unavailable", message=str(error))
                 await asyncio.sleep(_RETRY_AFTER_S)
+                self._log_wake.notify()
+
+    async def _store_chunks(self) -> None:
+        """Stores and acknowledges the output that is there, and passes on the results behind it.
+
+        It stays there until it is stored: what is stored twice by that is stored once.
+
+        Raises:
+            LogGapError: A part before it is missing.
+            LogStoreUnavailableError: Try again.
+        """
+        if chunks := tuple(self._chunks):
+            await self._append(chunks)
+            del self._chunks[: len(chunks)]
+            self._pending_bytes -= sum(len(chunk.data) for chunk in chunks)
+        self._pass_on_results()
+        self._look_at_room()
+
+    async def _append(self, chunks: Sequence[LogChunk]) -> None:
+        ends = await self._parts.logs.append(chunks)
         for end in ends:
             self._ends.setdefault((end.job_id, end.attempt), _Ends()).of[end.stream] = end.end
             self._link.send(
@@ -205,7 +226,6 @@ class WorkerSession:
         if ends and not self._has_output.is_set():
             self._first_output = ends[0].job_id
             self._has_output.set()
-        return True
 
     async def _note_first_output(self) -> None:
         """Writes down when the first output of a worker came that was made for a job's kind."""
@@ -247,33 +267,50 @@ class WorkerSession:
     async def _record(self) -> None:
         while True:
             await self._record_wake.wait()
-            started = self._take_starts()
-            results, self._results = self._results, []
-            self._look_at_room()
-            # Nothing where a start waits for its result, which waits for its output.
-            while started or results:
-                try:
-                    await self._commit(started, results)
-                    break
-                except ConflictError:
-                    continue
-                except StoreUnavailableError as error:
-                    log.warning("results_delayed", message=str(error))
-                    await asyncio.sleep(_RETRY_AFTER_S)
+            try:
+                await self._record_round(self._starts_to_record())
+            except StoreUnavailableError as error:
+                log.warning("results_delayed", message=str(error))
+                await asyncio.sleep(_RETRY_AFTER_S)
+                self._record_wake.notify()
 
-    def _take_starts(self) -> list[Started]:
-        """The starts that can be recorded now.
+    def _starts_to_record(self) -> list[Started]:
+        """All but those of short jobs whose results came with them and wait for their output.
 
-        That of a short job waits for its result, which came with it and waits for its output: they
-        commit together, and the result not behind a commit of its own start.
+        Both commit together then, and the result not behind a commit of its own start.
         """
         with_result = {(each.job_id, each.outcome.attempt) for each in self._unstored_results}
-        taken: list[Started] = []
-        waiting: list[Started] = []
-        for each in self._started:
-            (waiting if (each.job_id, each.attempt) in with_result else taken).append(each)
-        self._started = waiting
-        return taken
+        return [each for each in self._started if (each.job_id, each.attempt) not in with_result]
+
+    async def _record_round(self, started: Sequence[Started]) -> None:
+        """Commits these starts and the results that are there. They stay there until it is done.
+
+        Raises:
+            StoreUnavailableError: Try again.
+        """
+        results = tuple(self._results)
+        # Nothing where a start waits for its result, which waits for its output.
+        while started or results:
+            try:
+                await self._commit(started, results)
+                break
+            except ConflictError:
+                continue
+        del self._results[: len(results)]
+        done = {id(each) for each in started}
+        self._started = [each for each in self._started if id(each) not in done]
+        self._look_at_room()
+
+    async def _store_last_words(self) -> None:
+        """Once, and not again where a store is away; nobody else touches any of it any more."""
+        try:
+            async with asyncio.timeout(_LAST_WORDS_WITHIN_S):
+                with suppress(LogGapError, LogStoreUnavailableError):
+                    await self._store_chunks()
+                # Whatever is not stored of the output, they have started.
+                await self._record_round(self._started)
+        except (StoreUnavailableError, TimeoutError) as error:
+            log.warning("last_words_not_stored", worker_id=self.worker_id, message=str(error))
 
     async def _commit(self, started: Sequence[Started], results: Sequence[Result]) -> None:
         """Records what it can and answers all of it.
