@@ -384,6 +384,11 @@ async def test_an_image_that_is_gone_after_it_was_prepared_has_to_be_had_again(
     assert not provider.is_prepared(kind)
     await provider.prepare(kind)
     assert provider.is_prepared(kind)
+    # What else a kind asks for changes nothing, but that it be fetched anew each time.
+    always = ContainerOptions(pull=PullPolicy.ALWAYS)
+    assert provider.is_prepared(WorkerKind(image=kind.image, memory_bytes=2**30))
+    assert not provider.is_prepared(WorkerKind(image=kind.image, container=always))
+    assert not provider.is_prepared(WorkerKind(image="hodei-test/other:1", container=never))
 
     await docker(docker_engine, "rmi", "hodei-test/passing:1")
     with pytest.raises(ProvisioningRefusedError, match="image: the engine does not have"):

@@ -95,7 +95,8 @@ class DockerProvider:
         # Each lock is there as long as somebody holds it or waits for it.
         self._making: WeakValueDictionary[WorkerId, asyncio.Lock] = WeakValueDictionary()
         self._limit = asyncio.Semaphore(_AT_ONCE)
-        self._prepared: set[WorkerKind] = set()
+        self._prepared: set[tuple[str, str]] = set()
+        """Images that the engine was seen to have, with the platform that they were asked for."""
         self._architecture = ""
         self._host = Resources()
 
@@ -149,11 +150,13 @@ class DockerProvider:
         await self._image_of(kind)
         # One that is always fetched anew is never there.
         if self._policy_of(kind) is not PullPolicy.ALWAYS:
-            self._prepared.add(kind)
+            self._prepared.add(self._wanted_by(kind))
 
     def is_prepared(self, kind: WorkerKind | None) -> bool:
         """Whether the engine had the image when it was last asked."""
-        return (kind or _NO_KIND) in self._prepared
+        kind = kind or _NO_KIND
+        is_kept = self._policy_of(kind) is not PullPolicy.ALWAYS
+        return is_kept and self._wanted_by(kind) in self._prepared
 
     async def provision(self, request: ProvisionRequest) -> Handle:
         """Starts a container. One of the same worker that runs is found."""
@@ -238,13 +241,11 @@ class DockerProvider:
         self._options = replace(self._options, agent_bundle=found)
 
     async def _image_of(self, kind: WorkerKind) -> ImageFacts:
-        own = kind.container
-        image = kind.image or self._options.default_image
+        image, platform = self._wanted_by(kind)
         if not image:
             raise ProvisioningRefusedError(
                 "image: this provider has no default: name one (--image)"
             )
-        platform = own.platform if own else ""
         self._require_own_architecture(platform)
         try:
             facts = await self._images.ensure(image, self._policy_of(kind), platform)
@@ -255,6 +256,11 @@ class DockerProvider:
             raise type(error)(f"{error}; {_ABOUT_DEFAULT}") from error
         self._require_architecture(image, facts)
         return facts
+
+    def _wanted_by(self, kind: WorkerKind) -> tuple[str, str]:
+        """The image of a kind, and the platform that it names; empty without."""
+        platform = kind.container.platform if kind.container else ""
+        return kind.image or self._options.default_image, platform
 
     def _policy_of(self, kind: WorkerKind) -> PullPolicy:
         return (kind.container and kind.container.pull) or self._options.pull
@@ -278,10 +284,10 @@ class DockerProvider:
 
     async def _make(self, request: ProvisionRequest) -> Handle:
         kind = request.kind or _NO_KIND
-        image = kind.image or self._options.default_image
+        image, _ = self._wanted_by(kind)
         facts = await self._images.facts(image)
         if facts is None:
-            self._prepared.discard(kind)
+            self._prepared.discard(self._wanted_by(kind))
             facts = await self._image_of(kind)
         else:
             self._require_architecture(image, facts)
