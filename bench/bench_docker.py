@@ -39,6 +39,8 @@ BATCH = 20
 IMAGE = docker_images.BUSYBOX
 LOOK_AGAIN_S = 0.01
 SETTLED_WITHIN_S = 60.0
+ENDED_WITHIN_S = 300.0
+"""A batch of containers, at a tenth of the rate that a small machine has."""
 TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 
@@ -68,7 +70,7 @@ class Bench:
         """Jobs a second, each in a container of its own, until the last container is gone."""
         await self.settled(0)
         request = pb.StreamJobEventsRequest(after_position=await self.stubs.position(), follow=True)
-        events = self.stubs.jobs.StreamJobEvents(request)
+        events = self.stubs.jobs.StreamJobEvents(request, timeout=ENDED_WITHIN_S)
         began = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(BATCH):
