@@ -126,6 +126,19 @@ async def test_a_start_waits_for_a_result_that_comes_soon_and_a_slot_for_its_com
         assert (await plane.job(first.id)).state is JobState.SUCCEEDED
 
 
+async def test_output_that_comes_during_a_commit_does_not_cut_a_starts_wait_short() -> None:
+    async with running(Plane(linger_s=1000)) as plane:
+        agent = await plane.static_agent(slots=2)
+        ends, begins = await given(plane, agent, "ends"), await given(plane, agent, "begins")
+        plane.store.gate.clear()
+        await agent.say(result(ends))
+        await agent.say(started(begins), Output(chunks=(chunk(begins, b"hello\n"),)))
+        plane.store.gate.set()
+        await plane.settle()
+        assert (await plane.job(ends.id)).state is JobState.SUCCEEDED
+        assert (await plane.job(begins.id)).state is JobState.ASSIGNED
+
+
 async def test_the_slot_of_a_result_is_given_away_in_the_group_of_commits_that_records_it() -> None:
     async with running(Plane(linger_s=1000)) as plane:
         agent = await plane.static_agent(slots=1)

@@ -248,15 +248,17 @@ class WorkerSession:
 
     def _pass_on_results(self) -> None:
         waiting: list[Result] = []
+        complete: list[Result] = []
         for result in self._unstored_results:
             known = self._ends.get((result.job_id, result.outcome.attempt), _Ends()).of
             is_stored = (
                 known.get(LogStream.STDOUT, 0) >= result.outcome.stdout_bytes
                 and known.get(LogStream.STDERR, 0) >= result.outcome.stderr_bytes
             )
-            (self._results if is_stored or self._is_stale(result) else waiting).append(result)
+            (complete if is_stored or self._is_stale(result) else waiting).append(result)
         self._unstored_results = waiting
-        if self._results:
+        if complete:
+            self._results += complete
             self._record_wake.notify()
 
     def _is_stale(self, result: Result) -> bool:
