@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             if item.get_closest_marker("timeout") is None:
                 is_long = item.get_closest_marker("soak") is not None
-                item.add_marker(pytest.mark.timeout(3600 if is_long else 90))
+                item.add_marker(pytest.mark.timeout(3600 if is_long else 180))
 
 
 @pytest.fixture(scope="session", autouse=True)
