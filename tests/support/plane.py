@@ -293,6 +293,7 @@ class Plane:
         self.fleet.on_load(self.pool.notify_of_load)
         self.fleet.on_change(self.pool.notify)
         self.pool.on_doubt(self.dispatcher.notify)
+        self.watch.on_return(self.pool.there_again)
         self.fleet.on_change(self.watch.notify)
         self.canceller = CancelJob(journal=self.journal, fleet=self.fleet)
         self.bus.listen(

@@ -237,6 +237,40 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_o
         assert plane.pool.troubles(Demand()) == {}
 
 
+async def test_a_provider_that_is_there_again_is_asked_at_once() -> None:
+    provider = FakeProvider(slots=1, max_workers=4)
+    provider.on_provision = failing(100)
+    async with pool(provider) as plane:
+        await plane.submit(*[spec()] * 4)
+        await plane.settle()
+        failed = len(provider.requests)
+        provider.see(is_seen=False)
+        await plane.settle()
+        assert len(provider.requests) == failed
+        provider.on_provision = failing(0)
+        provider.see(is_seen=True)
+        await plane.settle()
+        assert len(provider.requests) == failed + 4
+        assert plane.pool.troubles(Demand()) == {}
+
+
+async def test_what_failed_before_a_provider_was_gone_is_not_held_against_it_afterwards() -> None:
+    provider = FakeProvider(slots=1, max_workers=4)
+    provider.on_provision = failing(4)
+    provider.destroy_gate.clear()
+    async with pool(provider) as plane:
+        await plane.submit(*[spec()] * 4)
+        await plane.settle()
+        plane.clock.jump(1)
+        provider.see(is_seen=True)
+        await plane.settle()
+        provider.destroy_gate.set()
+        await plane.settle()
+        assert len(provider.requests) == 8
+        (condition,) = plane.pool.conditions()
+        assert condition.breaker.failures == 0
+
+
 def failing(times: int) -> Callable[[object], None]:
     left = [times]
 

@@ -94,6 +94,26 @@ async def test_an_image_is_fetched_before_the_worker_has_a_row() -> None:
         assert len(provider.requests) == 1
 
 
+async def test_a_kind_that_failed_while_its_provider_was_going_is_made_once_it_is_there_again() -> (
+    None
+):
+    provider = containers()
+
+    def fail(_: object) -> None:
+        raise KindUnavailableError("the engine is being stopped")
+
+    provider.on_provision = fail
+    async with pool(provider) as plane:
+        await plane.submit(spec(image="debian:12"))
+        await plane.settle()
+        failed = len(provider.requests)
+        provider.on_provision = lambda _: None
+        provider.see(is_seen=True)
+        await plane.settle()
+        assert len(provider.requests) == failed + 1
+        assert [each.troubled_kinds for each in plane.pool.conditions()] == [[]]
+
+
 async def test_nothing_is_prepared_for_a_kind_that_lacks_nothing() -> None:
     provider = containers()
     provider.has_all = True

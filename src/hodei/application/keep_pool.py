@@ -95,6 +95,18 @@ class PoolKeeper:
         self._is_current = False
         self._wake.notify()
 
+    def there_again(self, name: ProviderName) -> None:
+        """Says that a provider that was gone is there again: it is asked at once.
+
+        One that is being stopped refuses all that is asked of it, often enough to be left alone
+        for a minute.
+        """
+        if (pool := self._roster.pool(name)) is not None:
+            pool.there_again()
+            self._is_current = False
+            self._news.notify()
+            self._wake.notify()
+
     def on_doubt(self, ask: Callable[[], None]) -> None:
         """Calls `ask` where it must be told anew what waits."""
         self._ask.append(ask)
@@ -242,7 +254,7 @@ class PoolKeeper:
         except ProvisioningFailedError as error:
             # Expected of a provider in trouble: the message says it all.
             log.warning("provisioning_failed", worker_id=worker_id, message=str(error))
-            if error.blame is Blame.NOBODY:
+            if error.blame is Blame.NOBODY or began_at < pool.there_since:
                 pass
             elif kind is None or error.blame is Blame.PROVIDER:
                 pool.failed(str(error))

@@ -51,6 +51,8 @@ class Pool:
         """Workers that are being brought up."""
         self.turn = 0
         """When it was last asked for a worker, counted over all pools."""
+        self.there_since = float("-inf")
+        """By the monotonic clock: when its provider was last there again after it had been gone."""
         self._startup_s: float | None = None
 
     @property
@@ -187,6 +189,13 @@ class Pool:
         """One did not, and the provider is to blame."""
         self.breaker = self.breaker.failed(self._clock.monotonic())
         self.trouble = message
+
+    def there_again(self) -> None:
+        """The provider was gone, and is there again: what failed before says nothing of now."""
+        self.breaker = Breaker()
+        self.trouble = ""
+        self.kinds = KindTroubles()
+        self.there_since = self._clock.monotonic()
 
     def trouble_with(self, kind: WorkerKind) -> str:
         """Why no worker of a kind is made just now, and when one is tried; empty where one may be."""

@@ -86,10 +86,15 @@ class WatchWorkers:
         self._enroll_timeout_s = patience.enroll_timeout_s
         self._wake = Wake()
         self._tasks = TaskSet()
+        self._on_return: list[Callable[[ProviderName], None]] = []
 
     def notify(self) -> None:
         """Says that workers may have come or gone."""
         self._wake.notify()
+
+    def on_return(self, listener: Callable[[ProviderName], None]) -> None:
+        """Calls `listener` when a provider that was gone is there again."""
+        self._on_return.append(listener)
 
     async def close(self) -> None:
         """Gives up what is being taken down; the next start goes on with it."""
@@ -106,6 +111,9 @@ class WatchWorkers:
                     case InstanceStopped():
                         self._stopped(event)
                     case SightChanged():
+                        if event.is_seen:
+                            for listener in self._on_return:
+                                listener(provider.name)
                         self._tasks.start(
                             self._note_sight(provider, event), name=f"sight of {provider.name}"
                         )

@@ -297,6 +297,7 @@ def build(
     fleet.on_change(pool.notify)
     fleet.on_change(watch.notify)
     pool.on_doubt(dispatcher.notify)
+    watch.on_return(pool.there_again)
     bus.listen(Reactions(dispatcher, due, hub, drainer, canceller))
     if base.neighbours.signals is not None:
         base.neighbours.signals.listen(
