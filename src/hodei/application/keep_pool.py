@@ -103,9 +103,8 @@ class PoolKeeper:
         """
         if (pool := self._roster.pool(name)) is not None:
             pool.there_again()
-            self._is_current = False
             self._news.notify()
-            self._wake.notify()
+            self.notify_of_load()
 
     def on_doubt(self, ask: Callable[[], None]) -> None:
         """Calls `ask` where it must be told anew what waits."""

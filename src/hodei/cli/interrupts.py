@@ -6,6 +6,8 @@ import signal
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
+from hodei.lifecycle.race import is_over_within
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,12 +37,7 @@ class Interrupts:
 
     async def second_within(self, seconds: float) -> bool:
         """Waits for the second signal or the time; returns whether the signal has come."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._second.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await is_over_within(seconds, self._second.wait())
 
     def leave(self) -> NoReturn:
         """Ends the process at once.

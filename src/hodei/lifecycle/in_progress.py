@@ -3,6 +3,8 @@
 import asyncio
 from types import TracebackType
 
+from hodei.lifecycle.race import is_over_within
+
 
 class InProgress:
     """How much of one kind of work is in progress. Each piece enters it as a context manager."""
@@ -28,9 +30,4 @@ class InProgress:
 
     async def over_within(self, seconds: float) -> bool:
         """Waits until none is in progress, at most so long; returns whether that came."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._none.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await is_over_within(seconds, self._none.wait())

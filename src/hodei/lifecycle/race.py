@@ -1,8 +1,18 @@
-"""Several things at once, until the first of them is over."""
+"""Things at once, until the first of them is over; one of them may be the time."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
+
+
+async def is_over_within(seconds: float, work: Coroutine[Any, Any, object]) -> bool:
+    """Waits for `work` at most so long, then cancels it; returns whether it came to its end."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        return False
+    return True
 
 
 async def until_first(*work: Coroutine[Any, Any, None]) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from hodei.lifecycle.race import is_over_within
+
 
 class Wake:
     """A flag that one task waits for and any may raise. Raising it twice wakes once."""
@@ -32,9 +34,4 @@ class Wake:
 
     async def wait_up_to(self, seconds: float) -> bool:
         """Waits for the flag or the time; returns whether the flag was raised."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await is_over_within(seconds, self.wait())

@@ -148,13 +148,12 @@ class DockerProvider:
         """Sees to it that the engine has the image."""
         kind = kind or _NO_KIND
         await self._image_of(kind)
-        # One that is always fetched anew is never there.
-        if self._policy_of(kind) is not PullPolicy.ALWAYS:
-            self._prepared.add(self._wanted_by(kind))
+        self._prepared.add(self._wanted_by(kind))
 
     def is_prepared(self, kind: WorkerKind | None) -> bool:
         """Whether the engine had the image when it was last asked."""
         kind = kind or _NO_KIND
+        # One that is always fetched anew is never there.
         is_kept = self._policy_of(kind) is not PullPolicy.ALWAYS
         return is_kept and self._wanted_by(kind) in self._prepared
 
@@ -284,10 +283,10 @@ class DockerProvider:
 
     async def _make(self, request: ProvisionRequest) -> Handle:
         kind = request.kind or _NO_KIND
-        image, _ = self._wanted_by(kind)
+        image, platform = self._wanted_by(kind)
         facts = await self._images.facts(image)
         if facts is None:
-            self._prepared.discard(self._wanted_by(kind))
+            self._prepared.discard((image, platform))
             facts = await self._image_of(kind)
         else:
             self._require_architecture(image, facts)
